@@ -1,0 +1,235 @@
+"""Who: users, organizations, groups, memberships and API keys."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
+from django.db import models
+from django.db.models.functions import Lower
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from accounts.ids import uuid7
+
+
+class UserManager(BaseUserManager["User"]):
+    """Users are known by their e-mail address, kept in lower case."""
+
+    def create_user(self, email: str, password: str | None = None, **fields: Any) -> User:
+        user = self.model(email=email.strip().lower(), **fields)
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+    def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> User:
+        return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
+
+    def get_by_natural_key(self, username: str | None) -> User:
+        return self.get(email=(username or "").strip().lower())
+
+
+class User(AbstractBaseUser, PermissionsMixin):
+    """A person. Staff are operators of the installation."""
+
+    email = models.EmailField(_("e-mail address"), unique=True)
+    name = models.CharField(_("name"), max_length=120, blank=True)
+    is_active = models.BooleanField(default=True)
+    is_staff = models.BooleanField(_("operator"), default=False)
+    joined_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects: ClassVar[UserManager] = UserManager()
+
+    USERNAME_FIELD = "email"
+    EMAIL_FIELD = "email"
+    REQUIRED_FIELDS: ClassVar[list[str]] = []
+
+    def __str__(self) -> str:
+        return self.name or self.email
+
+    def get_full_name(self) -> str:
+        return str(self)
+
+    def get_short_name(self) -> str:
+        return str(self)
+
+
+class OrganizationQuerySet(models.QuerySet["Organization"]):
+    def visible_to(self, user: User) -> OrganizationQuerySet:
+        """Organizations that the user is a member of; an operator sees all."""
+        if user.is_staff:
+            return self
+        return self.filter(memberships__user=user)
+
+    def administered_by(self, user: User) -> OrganizationQuerySet:
+        """Organizations whose credits, groups and members the user may change."""
+        if user.is_staff:
+            return self
+        return self.filter(memberships__user=user, memberships__role=Membership.Role.ADMIN)
+
+
+class Organization(models.Model):
+    """The tenant: owns a pool of credits that are not yet granted to a group."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    name = models.CharField(_("name"), max_length=120)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    members = models.ManyToManyField(User, through="Membership", related_name="organizations")
+
+    objects = OrganizationQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Membership(models.Model):
+    """A user's place in an organization."""
+
+    class Role(models.TextChoices):
+        ADMIN = "admin", _("Admin")
+        MEMBER = "member", _("Member")
+
+    organization = models.ForeignKey(
+        Organization, on_delete=models.CASCADE, related_name="memberships"
+    )
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")
+    role = models.CharField(max_length=8, choices=Role, default=Role.MEMBER)
+    joined_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization", "user"], name="accounts_membership_once"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(role__in=["admin", "member"]), name="accounts_membership_role"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user} in {self.organization} ({self.role})"
+
+
+class GroupQuerySet(models.QuerySet["Group"]):
+    def visible_to(self, user: User) -> GroupQuerySet:
+        """Groups the user belongs to, and every group of an organization that he administers."""
+        if user.is_staff:
+            return self
+        return self.filter(
+            models.Q(pk__in=GroupMembership.objects.filter(user=user).values("group"))
+            | models.Q(
+                organization__in=Membership.objects.filter(
+                    user=user, role=Membership.Role.ADMIN
+                ).values("organization")
+            )
+        )
+
+
+class Group(models.Model):
+    """A team in an organization: owns the wallet that its keys spend from."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    organization = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="groups")
+    name = models.CharField(_("name"), max_length=120)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    members = models.ManyToManyField(User, through="GroupMembership", related_name="model_groups")
+
+    objects = GroupQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                "organization",
+                Lower("name"),
+                name="accounts_group_name_once",
+                violation_error_message=_("This organization has a group of that name already."),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def role_of(self, user: User) -> str | None:
+        """`manager`, `member` or None. Organization admins and operators manage every group."""
+        if user.is_staff:
+            return GroupMembership.Role.MANAGER
+        if self.organization.memberships.filter(user=user, role=Membership.Role.ADMIN).exists():
+            return GroupMembership.Role.MANAGER
+        membership = self.memberships.filter(user=user).first()
+        return membership.role if membership else None
+
+
+class GroupMembership(models.Model):
+    """A user's place in a group."""
+
+    class Role(models.TextChoices):
+        MANAGER = "manager", _("Manager")
+        MEMBER = "member", _("Member")
+
+    group = models.ForeignKey(Group, on_delete=models.CASCADE, related_name="memberships")
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="group_memberships")
+    role = models.CharField(max_length=8, choices=Role, default=Role.MEMBER)
+    joined_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["group", "user"], name="accounts_groupmembership_once"),
+            models.CheckConstraint(
+                condition=models.Q(role__in=["manager", "member"]),
+                name="accounts_groupmembership_role",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user} in {self.group} ({self.role})"
+
+
+class APIKeyQuerySet(models.QuerySet["APIKey"]):
+    def usable(self) -> APIKeyQuerySet:
+        """Neither revoked nor expired."""
+        return self.filter(revoked_at=None).exclude(expires_at__lte=timezone.now())
+
+    def manageable_by(self, user: User, group: Group) -> APIKeyQuerySet:
+        """The group's keys that the user may rename or revoke: a manager all, a member his own."""
+        keys = self.filter(group=group)
+        if group.role_of(user) == GroupMembership.Role.MANAGER:
+            return keys
+        return keys.filter(created_by=user)
+
+
+class APIKey(models.Model):
+    """A caller's key. Only an HMAC of it is stored; `public_id` finds it and may be shown."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    group = models.ForeignKey(Group, on_delete=models.PROTECT, related_name="api_keys")
+    created_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="api_keys")
+    name = models.CharField(_("name"), max_length=80)
+    public_id = models.CharField(max_length=16, unique=True, editable=False)
+    prefix = models.CharField(max_length=40, editable=False)
+    digest = models.BinaryField(max_length=32, editable=False)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    expires_at = models.DateTimeField(_("expires"), null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    objects = APIKeyQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [models.Index(fields=["group", "-id"], name="accounts_apikey_of_group")]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def masked(self) -> str:
+        """What may be shown of the key: enough to recognise it."""
+        return f"{self.prefix}-v1-{self.public_id}-…"
+
+    @property
+    def state(self) -> str:
+        """`active`, `expired` or `revoked`."""
+        if self.revoked_at is not None:
+            return "revoked"
+        if self.expires_at is not None and self.expires_at <= timezone.now():
+            return "expired"
+        return "active"

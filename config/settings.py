@@ -1,0 +1,240 @@
+"""Every setting of Tollgate, read from the environment once, at start.
+
+Names and meanings are listed in docs/operations.md. A bad value refuses to start instead of being guessed at.
+"""
+
+import base64
+import binascii
+import os
+from pathlib import Path
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.translation import gettext_lazy as _
+from psycopg.conninfo import conninfo_to_dict
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+
+def env_text(name: str, default: str | None = None) -> str:
+    """The variable's text; without it and without a default, the process refuses to start."""
+    value = os.environ.get(name, default)
+    if value is None or (value == "" and default is None):
+        raise ImproperlyConfigured(f"{name} must be set")
+    return value
+
+
+def env_flag(name: str, default: bool) -> bool:
+    """1/true/yes/on or 0/false/no/off."""
+    value = os.environ.get(name, "").strip().lower()
+    if value == "":
+        return default
+    if value in {"1", "true", "yes", "on"}:
+        return True
+    if value in {"0", "false", "no", "off"}:
+        return False
+    raise ImproperlyConfigured(f"{name} must be 1 or 0, not {value!r}")
+
+
+def env_number(name: str, default: float, least: float = 0) -> float:
+    """A number that is not below `least`."""
+    text = os.environ.get(name, "")
+    try:
+        value = float(text) if text else default
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name} must be a number, not {text!r}") from error
+    if not value >= least:
+        raise ImproperlyConfigured(f"{name} must be at least {least:g}")
+    return value
+
+
+def env_list(name: str, default: str = "") -> list[str]:
+    """Comma separated, blanks dropped."""
+    return [part.strip() for part in os.environ.get(name, default).split(",") if part.strip()]
+
+
+def database_from_url(url: str) -> dict[str, Any]:
+    """Django's form of a libpq URL; everything beyond the five known fields goes to libpq as it is."""
+    fields = dict(conninfo_to_dict(url))
+    known = {
+        "dbname": "NAME",
+        "user": "USER",
+        "password": "PASSWORD",
+        "host": "HOST",
+        "port": "PORT",
+    }
+    database: dict[str, Any] = {"ENGINE": "django.db.backends.postgresql", "OPTIONS": {}}
+    for name, value in fields.items():
+        if name in known:
+            database[known[name]] = value
+        else:
+            database["OPTIONS"][name] = value
+    return database
+
+
+def credential_key(text: str) -> bytes:
+    """32 bytes in base64: the key under which provider credentials are encrypted at rest."""
+    try:
+        key = base64.b64decode(text, validate=True)
+    except binascii.Error as error:
+        raise ImproperlyConfigured("TOLLGATE_CREDENTIAL_KEY must be base64") from error
+    if len(key) != 32:
+        raise ImproperlyConfigured("TOLLGATE_CREDENTIAL_KEY must hold 32 bytes")
+    return key
+
+
+DEBUG = env_flag("TOLLGATE_DEBUG", False)
+SECRET_KEY = env_text("TOLLGATE_SECRET_KEY")
+KEY_PEPPER = env_text("TOLLGATE_KEY_PEPPER").encode()
+KEY_PREFIX = env_text("TOLLGATE_KEY_PREFIX", "tollgate")
+CREDENTIAL_KEY = credential_key(env_text("TOLLGATE_CREDENTIAL_KEY"))
+TOLLGATE_HOME = Path(env_text("TOLLGATE_HOME", str(BASE_DIR / "var"))).resolve()
+DATABASE_URL = env_text("DATABASE_URL")
+
+# The data plane (gateway/app.py) gets these through config/asgi.py; units are in the names.
+GATEWAY_BODY_BYTES_MAX = int(env_number("TOLLGATE_BODY_BYTES_MAX", 20 * 1024 * 1024, 1024))
+GATEWAY_CONNECT_TIMEOUT_S = env_number("TOLLGATE_CONNECT_TIMEOUT_S", 5, 0.05)
+GATEWAY_FIRST_BYTE_TIMEOUT_S = env_number("TOLLGATE_FIRST_BYTE_TIMEOUT_S", 600, 0.05)
+GATEWAY_BETWEEN_BYTES_TIMEOUT_S = env_number("TOLLGATE_BETWEEN_BYTES_TIMEOUT_S", 300, 0.05)
+GATEWAY_CALL_TIMEOUT_S = env_number("TOLLGATE_CALL_TIMEOUT_S", 3600, 0.1)
+GATEWAY_DRAIN_TIMEOUT_S = env_number("TOLLGATE_DRAIN_TIMEOUT_S", 5, 0)
+GATEWAY_DRAINS_MAX = int(env_number("TOLLGATE_DRAINS_MAX", 64, 0))
+GATEWAY_MONEY_TIMEOUT_S = env_number("TOLLGATE_MONEY_TIMEOUT_S", 3, 0.05)
+GATEWAY_CALLS_MAX = int(env_number("TOLLGATE_CALLS_MAX", 2048, 1))
+
+ALLOWED_HOSTS = env_list("TOLLGATE_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
+CSRF_TRUSTED_ORIGINS = env_list("TOLLGATE_TRUSTED_ORIGINS")
+TRUST_PROXY = env_flag("TOLLGATE_TRUST_PROXY", False)
+if TRUST_PROXY:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+SECURE_COOKIES = env_flag("TOLLGATE_SECURE_COOKIES", False)
+
+ROOT_URLCONF = "config.urls"
+ASGI_APPLICATION = "config.asgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+SITE_NAME = "Tollgate"
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "django.contrib.humanize",
+    "allauth",
+    "allauth.account",
+    "django_htmx",
+    "template_partials",
+    "accounts",
+    "billing",
+    "gateway",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "config.security.ContentSecurityPolicyMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "accounts.timezones.ViewerTimeZoneMiddleware",
+]
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "accounts.navigation.navigation",
+            ],
+        },
+    }
+]
+
+DATABASES = {
+    "default": {**database_from_url(DATABASE_URL), "CONN_MAX_AGE": 0, "CONN_HEALTH_CHECKS": True}
+}
+DATABASES["default"]["OPTIONS"].setdefault("pool", {"min_size": 1, "max_size": 8, "timeout": 5})
+
+AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 10},
+    },
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "home"
+ACCOUNT_ADAPTER = "accounts.adapter.AccountAdapter"
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_EMAIL_VERIFICATION = env_text("TOLLGATE_EMAIL_VERIFICATION", "optional")
+ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
+ACCOUNT_SESSION_REMEMBER = True
+ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
+
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_COOKIES
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_AGE = 14 * 24 * 3600
+SECURE_HSTS_SECONDS = 31_536_000 if SECURE_COOKIES else 0
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+
+EMAIL_BACKEND = env_text(
+    "TOLLGATE_EMAIL_BACKEND", "django.core.mail.backends.filebased.EmailBackend"
+)
+EMAIL_FILE_PATH = TOLLGATE_HOME / "mail"
+EMAIL_HOST = env_text("TOLLGATE_EMAIL_HOST", "localhost")
+EMAIL_PORT = int(env_number("TOLLGATE_EMAIL_PORT", 25))
+EMAIL_HOST_USER = env_text("TOLLGATE_EMAIL_USER", "")
+EMAIL_HOST_PASSWORD = env_text("TOLLGATE_EMAIL_PASSWORD", "")
+EMAIL_USE_TLS = env_flag("TOLLGATE_EMAIL_TLS", False)
+DEFAULT_FROM_EMAIL = env_text("TOLLGATE_EMAIL_FROM", "tollgate@localhost")
+
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", _("English"))]
+TIME_ZONE = "UTC"
+USE_TZ = True
+USE_I18N = True
+
+STATIC_URL = "/static/"
+STATIC_ROOT = TOLLGATE_HOME / "static"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.ManifestStaticFilesStorage"
+        if (STATIC_ROOT / "staticfiles.json").exists()
+        else "django.contrib.staticfiles.storage.StaticFilesStorage"
+    },
+}
+WHITENOISE_USE_FINDERS = not (STATIC_ROOT / "staticfiles.json").exists()
+
+CELERY_BROKER_URL = env_text("CELERY_BROKER_URL", "filesystem://")
+CELERY_BROKER_FOLDER = TOLLGATE_HOME / "broker"
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": env_text("TOLLGATE_LOG_LEVEL", "INFO")},
+}
