@@ -1,0 +1,58 @@
+"""The front door: the data plane's paths go to gateway/app.py, everything else to Django, in the same process."""
+
+import os
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from django.conf import settings
+from django.core.asgi import get_asgi_application
+
+from config.process import die_with_parent
+from gateway.app import Gateway, create_app
+from gateway.configuration import Configuration
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+# Agents probe these on hosts they do not know; only a plain JSON 404 tells them that this is none of those servers.
+NOT_OURS = frozenset({"/api/v1/models", "/api/tags", "/props", "/version", "/api/show"})
+OUR_PATHS = frozenset({"/healthz", "/readyz"})
+
+Asgi = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
+
+
+def configuration_from_settings() -> Configuration:
+    """The data plane's configuration, out of Django's settings."""
+    return Configuration(
+        database_url=settings.DATABASE_URL,
+        key_pepper=settings.KEY_PEPPER,
+        credential_key=settings.CREDENTIAL_KEY,
+        body_bytes_max=settings.GATEWAY_BODY_BYTES_MAX,
+        connect_timeout_s=settings.GATEWAY_CONNECT_TIMEOUT_S,
+        first_byte_timeout_s=settings.GATEWAY_FIRST_BYTE_TIMEOUT_S,
+        between_bytes_timeout_s=settings.GATEWAY_BETWEEN_BYTES_TIMEOUT_S,
+        call_timeout_s=settings.GATEWAY_CALL_TIMEOUT_S,
+        drain_timeout_s=settings.GATEWAY_DRAIN_TIMEOUT_S,
+        drains_max=settings.GATEWAY_DRAINS_MAX,
+        money_timeout_s=settings.GATEWAY_MONEY_TIMEOUT_S,
+        calls_max=settings.GATEWAY_CALLS_MAX,
+    )
+
+
+def front_door(gateway: Gateway, pages: Asgi) -> Asgi:
+    """One application out of the two."""
+
+    async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            await gateway(scope, receive, send)
+            return
+        path = scope["path"]
+        if path.startswith("/v1/") or path in OUR_PATHS or path in NOT_OURS or path == "/v1":
+            await gateway(scope, receive, send)
+        else:
+            await pages(scope, receive, send)
+
+    return application
+
+
+die_with_parent()
+application = front_door(create_app(configuration_from_settings()), get_asgi_application())

@@ -1,0 +1,9 @@
+"""Routes of the control plane. The data plane's own (/v1, health) never reach Django: see config/asgi.py."""
+
+from django.contrib import admin
+from django.urls import include, path
+
+urlpatterns = [
+    path("accounts/", include("allauth.urls")),
+    path("admin/", admin.site.urls),
+]

@@ -1,0 +1,191 @@
+"""The data plane: a raw ASGI application. It knows neither Django nor Celery and starts from a Configuration.
+
+create_app(configuration) -> application; the lifespan opens and closes everything that it works with.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from urllib.parse import unquote
+
+from gateway.auth import Authenticator
+from gateway.batch import Batcher
+from gateway.call import new_call_id
+from gateway.catalog import Catalog
+from gateway.configuration import Configuration
+from gateway.endpoints import account, calls, chat, health, models
+from gateway.errors import GatewayError, MethodNotAllowed, NotFound, Unavailable
+from gateway.recovery import Recovery
+from gateway.services import Drains, Services
+from gateway.store import DISCONNECTED, Store
+from gateway.upstream import Upstream
+from gateway.watch import Watch
+from gateway.wire import ClientLeft, Receive, Scope, Send, Wire
+
+logger = logging.getLogger(__name__)
+
+Endpoint = Callable[[Wire, Services], Awaitable[None]]
+NamedEndpoint = Callable[[Wire, Services, str], Awaitable[None]]
+
+ROUTES: dict[str, dict[str, Endpoint]] = {
+    "/v1/chat/completions": {"POST": chat.create_completion},
+    "/v1/models": {"GET": models.list_models},
+    "/v1/me": {"GET": account.get_me},
+    "/v1/balance": {"GET": account.get_balance},
+    "/v1/calls": {"GET": calls.list_calls},
+    "/healthz": {"GET": health.get_health},
+    "/readyz": {"GET": health.get_readiness},
+}
+NAMED_ROUTES: tuple[tuple[str, NamedEndpoint], ...] = (
+    ("/v1/models/", models.get_model),
+    ("/v1/calls/", calls.get_call),
+)
+
+
+class Gateway:
+    """The application of one process."""
+
+    def __init__(self, configuration: Configuration) -> None:
+        self._configuration = configuration
+        self._services: Services | None = None
+        self._watch: Watch | None = None
+        self._recovery: Recovery | None = None
+        self._running = 0
+        self._ended = asyncio.Event()
+        self._ended.set()
+
+    async def start(self) -> None:
+        """Open connections and load the catalog. Raises where the database cannot be reached."""
+        configuration = self._configuration
+        store = Store(configuration)
+        await store.open()
+        batcher = Batcher(store.connect_money, configuration.money_timeout_s)
+        await batcher.start()
+        watch = Watch(store.connect, store.owner_id, self._forget_key, self._reload_catalog)
+        self._services = Services(
+            configuration=configuration,
+            store=store,
+            batcher=batcher,
+            authenticator=Authenticator(
+                store.find_caller, lambda: watch.is_fresh, configuration.key_pepper
+            ),
+            upstream=Upstream(configuration),
+            drains=Drains(configuration.drains_max),
+            catalog=Catalog(),
+            chance=random.Random(),  # noqa: S311 - spreads load, guards nothing
+        )
+        await self._reload_catalog()
+        self._watch = watch
+        await watch.start()
+        self._recovery = Recovery(store)
+        await self._recovery.start()
+
+    async def stop(self, timeout_s: float = 30.0) -> None:
+        """Take no new calls, let running ones end and settle, write what is queued, close."""
+        services = self._services
+        if services is None:
+            return
+        services.draining = True
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._ended.wait()
+        except TimeoutError:
+            logger.warning("stopping with %d calls running", self._running)
+        if self._recovery is not None:
+            await self._recovery.stop()
+        await services.batcher.stop()
+        if self._watch is not None:
+            await self._watch.stop()
+        await services.upstream.close()
+        await services.store.close()
+        self._services = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+            return
+        wire = Wire(scope, receive, send, new_call_id())
+        self._running += 1
+        self._ended.clear()
+        try:
+            await self._answer(wire)
+        finally:
+            self._running -= 1
+            if self._running == 0:
+                self._ended.set()
+
+    async def _answer(self, wire: Wire) -> None:
+        """The one place that turns errors into envelopes."""
+        try:
+            services = self._services
+            if services is None:
+                raise Unavailable("The gateway is starting.")
+            await self._dispatch(wire, services)
+        except GatewayError as error:
+            await self._send_error(wire, error)
+        except ClientLeft:
+            pass
+        except DISCONNECTED as error:
+            logger.warning("%s: the database is away: %s", wire.request_id, error)
+            await self._send_error(wire, Unavailable("The database is away. Try again shortly."))
+        except Exception:
+            logger.exception("%s failed", wire.request_id)
+            if wire.started:
+                raise
+            await self._send_error(
+                wire, GatewayError("Something went wrong on our side; nothing was charged.")
+            )
+
+    async def _send_error(self, wire: Wire, error: GatewayError) -> None:
+        await wire.send_json(error.status, error.envelope(), error.headers())
+
+    async def _dispatch(self, wire: Wire, services: Services) -> None:
+        path = str(wire.scope["path"])
+        methods = ROUTES.get(path)
+        if methods is not None:
+            endpoint = methods.get(wire.method)
+            if endpoint is None:
+                raise MethodNotAllowed(list(methods))
+            if wire.method == "POST" and (
+                services.draining or self._running > self._configuration.calls_max
+            ):
+                raise Unavailable("The gateway is not taking calls right now. Try again shortly.")
+            await endpoint(wire, services)
+            return
+        for prefix, named in NAMED_ROUTES:
+            if path.startswith(prefix) and len(path) > len(prefix):
+                if wire.method != "GET":
+                    raise MethodNotAllowed(["GET"])
+                await named(wire, services, unquote(path[len(prefix) :]))
+                return
+        raise NotFound(f"No such path: {wire.method} {path[:200]}.")
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                try:
+                    await self.start()
+                except Exception as error:
+                    logger.exception("the gateway cannot start")
+                    await send({"type": "lifespan.startup.failed", "message": str(error)})
+                    return
+                await send({"type": "lifespan.startup.complete"})
+            else:
+                await self.stop()
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+
+    def _forget_key(self, public_id: str) -> None:
+        if self._services is not None:
+            self._services.authenticator.forget(public_id)
+
+    async def _reload_catalog(self) -> None:
+        if self._services is not None:
+            self._services.catalog = await self._services.store.load_catalog()
+
+
+def create_app(configuration: Configuration) -> Gateway:
+    """The application for one process."""
+    return Gateway(configuration)

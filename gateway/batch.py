@@ -1,0 +1,287 @@
+"""The batcher: one queue of money operations and one connection per process.
+
+While a batch commits, new operations gather; the next batch takes them all. No timer: it clocks itself. A settlement
+carries its call's record, so that both are written by one transaction.
+
+When the connection breaks under a batch, nobody knows whether it was committed. Its settlements are sent again (a
+hold resolves once, so the second time changes nothing); its holds are refused towards their callers and a release is
+queued for each (see `billing_apply` for a hold that arrives late). While there is no connection, new holds are refused
+at once and settlements wait.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable
+from uuid import UUID
+
+import msgspec
+import psycopg
+from psycopg import AsyncConnection
+
+from gateway.call import Record, encode_records
+
+logger = logging.getLogger(__name__)
+
+BATCH_MAX = 512
+RECONNECT_PAUSE_S = 0.2
+APPLY = """
+    SELECT s_taken, s_written_off, h_granted, h_available
+    FROM gateway_apply(%s, %s::uuid[], %s::bigint[], %s::bigint[],
+                       %s::uuid[], %s::bigint[], %s::bigint[], %s::bigint[], %s::text[], %s::jsonb)
+"""
+
+
+class MoneyUnknown(Exception):
+    """The database cannot say: nothing may be sent upstream on this hold."""
+
+
+class Hold(msgspec.Struct, frozen=True, kw_only=True):
+    """A reservation to be placed: up to `amount_nanos`, and not below `floor_nanos`."""
+
+    call_id: UUID
+    account_id: int
+    amount_nanos: int
+    floor_nanos: int
+    memo: str
+    refusal: Callable[[], Record]
+    """Makes the record that is written if the hold must be taken back because its fate is unknown."""
+
+
+class HoldResult(msgspec.Struct, frozen=True):
+    """`granted_nanos` 0: refused. `available_nanos` is what there was just before."""
+
+    granted_nanos: int
+    available_nanos: int
+
+
+class Settlement(msgspec.Struct, frozen=True, kw_only=True):
+    """The end of a hold: `amount_nanos` is captured, 0 releases. Without `account_id` it is a record alone."""
+
+    call_id: UUID
+    account_id: int | None
+    amount_nanos: int
+    record: Record
+
+
+class SettleResult(msgspec.Struct, frozen=True):
+    """What was taken from the wallet, -1 where the hold had been resolved before; and what was written off."""
+
+    taken_nanos: int
+    written_off_nanos: int
+
+
+PendingHold = tuple[Hold, "asyncio.Future[HoldResult]"]
+PendingSettlement = tuple[Settlement, "asyncio.Future[SettleResult]"]
+
+
+class Batcher:
+    """Turns many holds and settlements into few transactions.
+
+    `connect` opens the process's money connection and answers the process's owner id with it. `timeout_s` bounds a
+    batch: beyond it the connection counts as broken.
+    """
+
+    def __init__(
+        self, connect: Callable[[], Awaitable[tuple[AsyncConnection, int]]], timeout_s: float
+    ) -> None:
+        self._connect = connect
+        self._timeout_s = timeout_s
+        self._holds: deque[PendingHold] = deque()
+        self._settlements: deque[PendingSettlement] = deque()
+        self._wake = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._connection: AsyncConnection | None = None
+        self._owner_id = 0
+        self._task: asyncio.Task[None] | None = None
+        self.batches = 0
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the state of money is known right now."""
+        return self._connection is not None
+
+    @property
+    def waiting(self) -> int:
+        """Operations that are not yet part of a batch."""
+        return len(self._holds) + len(self._settlements)
+
+    async def start(self) -> None:
+        """Connect (raises where that fails) and begin to work."""
+        self._connection, self._owner_id = await self._connect()
+        self._task = asyncio.create_task(self._run(), name="batcher")
+
+    async def stop(self) -> None:
+        """Write what is queued, as long as the database answers, then end."""
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                while self.is_connected and (self.waiting or not self._idle.is_set()):
+                    await self._idle.wait()
+                    await asyncio.sleep(0)
+        except TimeoutError:
+            logger.error("stopped with %d money operations unwritten", self.waiting)
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        if self._connection is not None:
+            await self._connection.close()
+
+    async def hold(self, hold: Hold) -> HoldResult:
+        """Place a hold. Raises MoneyUnknown when the database is away or does not answer in time."""
+        if self._connection is None:
+            raise MoneyUnknown
+        future: asyncio.Future[HoldResult] = asyncio.get_running_loop().create_future()
+        self._holds.append((hold, future))
+        self._wake.set()
+        return await future
+
+    def settle(self, settlement: Settlement) -> "asyncio.Future[SettleResult]":
+        """Queue a settlement. It is written even if nobody waits for the future, as soon as the database can."""
+        future: asyncio.Future[SettleResult] = asyncio.get_running_loop().create_future()
+        self._settlements.append((settlement, future))
+        self._wake.set()
+        return future
+
+    async def _run(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            self._idle.clear()
+            while self._holds or self._settlements:
+                if self._connection is None:
+                    await self._reconnect()
+                await self._write_next()
+            self._idle.set()
+
+    async def _write_next(self) -> None:
+        settlements = [
+            self._settlements.popleft() for _ in range(min(BATCH_MAX, len(self._settlements)))
+        ]
+        room = BATCH_MAX - len(settlements)
+        holds = [self._holds.popleft() for _ in range(min(room, len(self._holds)))]
+        try:
+            await self._write(settlements, holds)
+        except (psycopg.OperationalError, psycopg.InterfaceError, TimeoutError) as error:
+            logger.warning("money connection lost: %s", error)
+            await self._lose_connection(settlements, holds)
+        except psycopg.Error:
+            # The batch as a whole was rolled back; one of its operations is at fault and must not stop the others.
+            logger.exception("a batch of %d was refused", len(settlements) + len(holds))
+            await self._write_singly(settlements, holds)
+
+    async def _write(self, settlements: list[PendingSettlement], holds: list[PendingHold]) -> None:
+        connection = self._connection
+        assert connection is not None
+        charged = [s for s, _ in settlements if s.account_id is not None]
+        records = [s.record for s, _ in settlements]
+        parameters = (
+            self._owner_id,
+            _array([s.call_id for s in charged]),
+            _array([s.account_id for s in charged]),
+            _array([s.amount_nanos for s in charged]),
+            _array([h.call_id for h, _ in holds]),
+            _array([h.account_id for h, _ in holds]),
+            _array([h.amount_nanos for h, _ in holds]),
+            _array([h.floor_nanos for h, _ in holds]),
+            _array([_quote(h.memo) for h, _ in holds]),
+            encode_records(records) if records else None,
+        )
+        async with asyncio.timeout(self._timeout_s):
+            cursor = await connection.execute(APPLY, parameters, prepare=True)
+            row = await cursor.fetchone()
+        assert row is not None
+        self.batches += 1
+        taken, written_off, granted, available = row
+        position = 0
+        for settlement, future in settlements:
+            result = SettleResult(0, 0)
+            if settlement.account_id is not None:
+                result = SettleResult(taken[position], written_off[position])
+                position += 1
+            if not future.done():
+                future.set_result(result)
+        for index, (hold, future_hold) in enumerate(holds):
+            if future_hold.cancelled():
+                # The call was given up while its hold was being placed: take it back.
+                if granted[index]:
+                    self._take_back(hold)
+            else:
+                future_hold.set_result(HoldResult(granted[index], available[index]))
+
+    async def _write_singly(
+        self, settlements: list[PendingSettlement], holds: list[PendingHold]
+    ) -> None:
+        singles: list[tuple[list[PendingSettlement], list[PendingHold]]] = [
+            *(([pending], []) for pending in settlements),
+            *(([], [pending]) for pending in holds),
+        ]
+        for index, (one_settlement, one_hold) in enumerate(singles):
+            try:
+                await self._write(one_settlement, one_hold)
+            except (psycopg.OperationalError, psycopg.InterfaceError, TimeoutError):
+                rest = singles[index:]
+                await self._lose_connection(
+                    [pending for some, _ in rest for pending in some],
+                    [pending for _, some in rest for pending in some],
+                )
+                return
+            except psycopg.Error:
+                for settlement, future in one_settlement:
+                    # The hold stays open and is released as lost once this process ends; the log keeps what is known.
+                    logger.critical(
+                        "settlement refused by the database: %s", msgspec.json.encode(settlement)
+                    )
+                    if not future.done():
+                        future.set_result(SettleResult(-1, 0))
+                for _, future_hold in one_hold:
+                    if not future_hold.done():
+                        future_hold.set_exception(MoneyUnknown())
+
+    async def _lose_connection(
+        self, settlements: list[PendingSettlement], holds: list[PendingHold]
+    ) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()
+        self._settlements.extendleft(reversed(settlements))
+        for hold, future in holds:
+            self._take_back(hold)
+            if not future.done():
+                future.set_exception(MoneyUnknown())
+        self._refuse_waiting_holds()
+
+    def _take_back(self, hold: Hold) -> None:
+        self.settle(
+            Settlement(
+                call_id=hold.call_id,
+                account_id=hold.account_id,
+                amount_nanos=0,
+                record=hold.refusal(),
+            )
+        )
+
+    def _refuse_waiting_holds(self) -> None:
+        while self._holds:
+            _, future = self._holds.popleft()
+            if not future.done():
+                future.set_exception(MoneyUnknown())
+
+    async def _reconnect(self) -> None:
+        while self._connection is None:
+            self._refuse_waiting_holds()
+            try:
+                async with asyncio.timeout(self._timeout_s):
+                    self._connection, self._owner_id = await self._connect()
+                logger.info("money connection is back, %d operations wait", self.waiting)
+            except (psycopg.Error, OSError, TimeoutError):
+                await asyncio.sleep(RECONNECT_PAUSE_S)
+
+
+def _array(values: list[object]) -> str:
+    """A PostgreSQL array literal: one string costs far less than an adapted list."""
+    return "{" + ",".join(map(str, values)) + "}"
+
+
+def _quote(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -1,0 +1,20 @@
+"""What the data plane is told at start. Frozen; made by config/asgi.py from Django's settings."""
+
+import msgspec
+
+
+class Configuration(msgspec.Struct, frozen=True, kw_only=True):
+    """Limits carry their unit in their name; docs/operations.md says what each is for."""
+
+    database_url: str
+    key_pepper: bytes
+    credential_key: bytes
+    body_bytes_max: int = 20 * 1024 * 1024
+    connect_timeout_s: float = 5.0
+    first_byte_timeout_s: float = 600.0
+    between_bytes_timeout_s: float = 300.0
+    call_timeout_s: float = 3600.0
+    drain_timeout_s: float = 5.0
+    drains_max: int = 64
+    money_timeout_s: float = 3.0
+    calls_max: int = 2048

@@ -1,0 +1,32 @@
+"""Provider credentials at rest: AES-256-GCM, bound to their row. Pure.
+
+Stored form: 1 byte version (1), 12 bytes nonce, ciphertext with tag. The associated data names the channel, so that
+a ciphertext copied to another row does not open there.
+"""
+
+import os
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+VERSION = b"\x01"
+
+
+class BadCredential(Exception):
+    """Not encrypted under this key for this channel."""
+
+
+def seal(text: str, key: bytes, owner: str) -> bytes:
+    """The credential, encrypted for `owner` (`provider:channel name`)."""
+    nonce = os.urandom(12)
+    return VERSION + nonce + AESGCM(key).encrypt(nonce, text.encode(), owner.encode())
+
+
+def unseal(sealed: bytes, key: bytes, owner: str) -> str:
+    """The credential in the clear. Raises BadCredential."""
+    if sealed[:1] != VERSION:
+        raise BadCredential(owner)
+    try:
+        return AESGCM(key).decrypt(sealed[1:13], sealed[13:], owner.encode()).decode()
+    except InvalidTag as error:
+        raise BadCredential(owner) from error

@@ -1,0 +1,169 @@
+"""GET /v1/calls and /v1/calls/{id}: the history of the key that asks."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from billing.money import format_usd
+from billing.pricing import Line, Price, Usage, charge_usage
+from gateway.call import Caller, parse_call_id, public_call_id
+from gateway.errors import BadRequest, NotFound
+from gateway.services import Services
+from gateway.store import first_id_at
+from gateway.wire import Wire
+
+LIMIT_DEFAULT = 20
+LIMIT_MAX = 100
+SOURCES = ("api", "task")
+STATUSES = ("completed", "upstream_failed", "client_gone", "timed_out", "lost", "refused")
+USAGE_FIELDS = (
+    "input_tokens",
+    "cached_input_tokens",
+    "cache_write_tokens",
+    "cache_write_1h_tokens",
+    "output_tokens",
+    "reasoning_tokens",
+    "audio_input_tokens",
+    "audio_output_tokens",
+    "images",
+)
+
+
+async def list_calls(wire: Wire, services: Services) -> None:
+    """Newest first; `after` is the id of the last call of the page before."""
+    caller = await services.authenticator.authenticate(wire)
+    query = wire.query()
+    limit = _limit(query.pop("limit", None))
+    filters = _filters(query)
+    rows = await services.store.calls(caller.key_id, filters, limit + 1)
+    page = rows[:limit]
+    more = len(rows) > limit
+    answer = {
+        "object": "list",
+        "data": [_as_object(row, caller) for row in page],
+        "has_more": more,
+        "next": public_call_id(page[-1]["id"]) if more else None,
+    }
+    await wire.send_json(200, msgspec.json.encode(answer))
+
+
+async def get_call(wire: Wire, services: Services, name: str) -> None:
+    """One call, with the lines of its charge."""
+    caller = await services.authenticator.authenticate(wire)
+    call_id = parse_call_id(name)
+    row = await services.store.call(caller.key_id, call_id) if call_id else None
+    if row is None:
+        raise NotFound(f"The call '{name[:60]}' does not exist.", code="call_not_found")
+    answer = _as_object(row, caller)
+    answer["hold"] = format_usd(row["hold_nanos"])
+    answer["price_id"] = row["price_id"]
+    answer["service_tier"] = row["service_tier"]
+    answer["endpoint"] = row["endpoint"]
+    answer["lines"] = [_as_line(line) for line in _lines(row, services)]
+    await wire.send_json(200, msgspec.json.encode(answer))
+
+
+def _limit(text: str | None) -> int:
+    if text is None:
+        return LIMIT_DEFAULT
+    if not text.isdecimal() or not 1 <= int(text) <= LIMIT_MAX:
+        raise BadRequest(f"'limit' must be between 1 and {LIMIT_MAX}.", param="limit")
+    return int(text)
+
+
+def _filters(query: dict[str, str]) -> dict[str, Any]:
+    filters: dict[str, Any] = {}
+    for name, value in query.items():
+        if name == "source" and value in SOURCES:
+            filters["source"] = value
+        elif name == "status" and value in STATUSES:
+            filters["status"] = value
+        elif name == "model" and "\x00" not in value:
+            filters["model"] = value
+        elif name == "since":
+            filters["since_id"] = first_id_at(_moment(name, value))
+        elif name == "until":
+            filters["before_id"] = first_id_at(_moment(name, value))
+        elif name == "after" and (after := parse_call_id(value)) is not None:
+            filters["after_id"] = after
+        else:
+            raise BadRequest(
+                f"'{name[:60]}' is unknown here, or has no such value.", param=name[:60]
+            )
+    if "after_id" in filters:
+        after = filters.pop("after_id")
+        filters["before_id"] = min(after, filters.get("before_id", after))
+    return filters
+
+
+def _moment(name: str, text: str) -> datetime:
+    """ISO 8601, or seconds since 1970; without a zone it is UTC."""
+    try:
+        moment = (
+            datetime.fromtimestamp(int(text), UTC)
+            if text.isdecimal()
+            else datetime.fromisoformat(text)
+        )
+    except (ValueError, OverflowError, OSError):
+        raise BadRequest(
+            f"'{name}' must be a time such as 2026-11-21T09:00:00Z.", param=name
+        ) from None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    if not 1970 <= moment.year <= 9000:
+        raise BadRequest(f"'{name}' must be a time such as 2026-11-21T09:00:00Z.", param=name)
+    return moment
+
+
+def _as_object(row: dict[str, Any], caller: Caller) -> dict[str, Any]:
+    usage: dict[str, Any] = {name: row[name] for name in USAGE_FIELDS}
+    usage["basis"] = row["basis"] or None
+    return {
+        "id": public_call_id(row["id"]),
+        "object": "call",
+        "source": row["source"],
+        "model": row["model"],
+        "status": row["status"],
+        "stream": row["stream"],
+        "created_at": row["created_at"].astimezone(UTC).isoformat(),
+        "duration_ms": row["duration_ms"],
+        "first_token_ms": row["first_token_ms"],
+        "usage": usage,
+        "list_price": format_usd(row["list_nanos"]),
+        "charge": format_usd(row["amount_nanos"]),
+        "currency": "USD",
+        "key": {"id": caller.key_id, "name": caller.key_name},
+        "task_id": None,
+        "error": {"code": row["error_code"], "message": row["error_message"]}
+        if row["error_code"]
+        else None,
+    }
+
+
+def _lines(row: dict[str, Any], services: Services) -> tuple[Line, ...]:
+    """The lines of the charge, worked out again from the price that the record names."""
+    price = _price_by_id(services, row["model"], row["price_id"])
+    if price is None or row["amount_nanos"] + row["list_nanos"] == 0:
+        return ()
+    usage = Usage(**{name: row[name] for name in USAGE_FIELDS})
+    return charge_usage(price, usage, row["service_tier"]).lines
+
+
+def _price_by_id(services: Services, model: str, price_id: int | None) -> Price | None:
+    for (name, _), prices in services.catalog.prices.items():
+        if name == model:
+            for price in prices:
+                if price.id == price_id:
+                    return price
+    return None
+
+
+def _as_line(line: Line) -> dict[str, Any]:
+    return {
+        "bucket": line.bucket,
+        "quantity": line.quantity,
+        "list_rate": format_usd(line.list_nanos),
+        "unit": "1" if line.per == 1 else "1000000 tokens",
+        "sell_bps": line.sell_bps,
+        "amount": line.amount,
+    }

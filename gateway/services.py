@@ -1,0 +1,42 @@
+"""What the endpoints work with: made once in the lifespan, passed to each of them."""
+
+import random
+from datetime import UTC, datetime
+
+import msgspec
+
+from gateway.auth import Authenticator
+from gateway.batch import Batcher
+from gateway.catalog import Catalog
+from gateway.configuration import Configuration
+from gateway.store import Store
+from gateway.upstream import Upstream
+
+
+class Drains:
+    """Counts the streams that are read on after their client left."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.running = 0
+
+    @property
+    def has_room(self) -> bool:
+        return self.running < self.most
+
+
+class Services(msgspec.Struct, kw_only=True):
+    """One gateway process's parts. `catalog` is replaced as a whole when the database says that it changed."""
+
+    configuration: Configuration
+    store: Store
+    batcher: Batcher
+    authenticator: Authenticator
+    upstream: Upstream
+    drains: Drains
+    catalog: Catalog
+    chance: random.Random
+    draining: bool = False
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)

@@ -1,0 +1,83 @@
+"""One settlement for each call, whatever became of it; and the answer that follows."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from billing.money import format_usd
+from gateway.batch import Settlement, SettleResult
+from gateway.call import Call, Outcome
+from gateway.errors import GatewayError, Unavailable
+from gateway.relay import Request, relay
+from gateway.services import Services
+from gateway.wire import Headers, Wire
+
+logger = logging.getLogger(__name__)
+
+Reserve = Callable[[], Awaitable[Request]]
+
+
+def settle(call: Call, outcome: Outcome, services: Services) -> "asyncio.Future[SettleResult]":
+    """Queue the settlement of a call that has ended. To be called once per call."""
+    charge = call.charge(outcome)
+    amount = charge.amount_nanos if charge else 0
+    return services.batcher.settle(
+        Settlement(
+            call_id=call.id,
+            account_id=call.caller.wallet_id if call.hold_nanos else None,
+            amount_nanos=amount,
+            record=call.record(outcome, charge),
+        )
+    )
+
+
+async def carry(call: Call, reserve: Reserve, wire: Wire, services: Services) -> None:
+    """Hold, relay, settle, answer. Raises GatewayError where the answer has not begun yet.
+
+    The outcome of a call that ends by an exception (a bug, or the process being stopped) is `lost`: released, recorded.
+    """
+    outcome = Outcome(status="lost")
+    headers: Headers = []
+    unknown = False
+    try:
+        try:
+            request = await reserve()
+        except Unavailable:
+            # The database is away: there is no hold to resolve, and records of refusals must not pile up in memory.
+            unknown = True
+            raise
+        except GatewayError as error:
+            outcome = Outcome(status="refused", error=error)
+        else:
+            headers = request.headers
+            outcome = await relay(request, wire, services)
+    finally:
+        settled = None if unknown else settle(call, outcome, services)
+    result = await _written(settled, services) if settled else None
+    await _answer(outcome, result, wire, headers)
+
+
+async def _written(
+    settled: "asyncio.Future[SettleResult]", services: Services
+) -> SettleResult | None:
+    """The result once it is committed; None when the database keeps us waiting (it is written later all the same)."""
+    done, _ = await asyncio.wait((settled,), timeout=services.configuration.money_timeout_s)
+    return settled.result() if done else None
+
+
+async def _answer(
+    outcome: Outcome, result: SettleResult | None, wire: Wire, headers: Headers
+) -> None:
+    error = outcome.error
+    if outcome.status == "client_gone":
+        return
+    if error is None and not wire.started:
+        if result is not None and result.taken_nanos >= 0:
+            headers = [*headers, (b"x-tollgate-charge", format_usd(result.taken_nanos).encode())]
+        await wire.send_json(200, outcome.closing, headers)
+    elif error is None:
+        await wire.end_stream(outcome.closing)
+    elif wire.started:
+        await wire.end_stream(b"data: " + error.envelope() + b"\n\n")
+    else:
+        raise error

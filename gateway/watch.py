@@ -1,0 +1,102 @@
+"""The connection that listens: revoked keys, a changed catalog, and the pulse of this process.
+
+Each round trip on it proves that every notification sent before has arrived. What is cached may be used only while
+the last proof is fresh; with the database away, or this connection silently dead, caches are not trusted.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+
+import psycopg
+from psycopg import AsyncConnection
+
+logger = logging.getLogger(__name__)
+
+ROUND_S = 0.25
+FRESH_S = 0.9
+RECONNECT_PAUSE_S = 0.2
+ROUND_TIMEOUT_S = 2.0
+SEEN_EVERY_S = 1.0
+
+
+class Watch:
+    """Calls `on_key(public_id)` for a changed key (`*`: all of them) and `on_catalog()` for a changed catalog.
+
+    `connect` opens a connection of its own; `owner_id` is this process's row of hold owners, whose `seen_at` it moves.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[], Awaitable[AsyncConnection]],
+        owner_id: int,
+        on_key: Callable[[str], None],
+        on_catalog: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._connect = connect
+        self._owner_id = owner_id
+        self._on_key = on_key
+        self._on_catalog = on_catalog
+        self._proven_at = -1e9
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether every change committed more than a second ago is known here."""
+        return time.monotonic() - self._proven_at < FRESH_S
+
+    async def start(self) -> None:
+        self._task = asyncio.create_task(self._run(), name="watch")
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(ROUND_TIMEOUT_S):
+                    connection = await self._connect()
+            except (psycopg.Error, OSError, TimeoutError):
+                await asyncio.sleep(RECONNECT_PAUSE_S)
+                continue
+            try:
+                await self._listen(connection)
+            except (psycopg.Error, OSError, TimeoutError) as error:
+                logger.warning("listening connection lost: %s", error)
+            finally:
+                await connection.close()
+
+    async def _listen(self, connection: AsyncConnection) -> None:
+        await connection.execute(
+            "SET synchronous_commit = off"
+        )  # a pulse may be lost, money is never written here
+        await connection.execute("LISTEN tollgate_keys")
+        await connection.execute("LISTEN tollgate_catalog")
+        # What changed while nobody listened is unknown: forget everything before the caches are trusted again.
+        self._on_key("*")
+        await self._on_catalog()
+        seen_at = 0.0
+        while True:
+            asked_at = time.monotonic()
+            async with asyncio.timeout(ROUND_TIMEOUT_S):
+                if asked_at - seen_at >= SEEN_EVERY_S:
+                    seen_at = asked_at
+                    await connection.execute(
+                        "UPDATE billing_holdowner SET seen_at = clock_timestamp() WHERE id = %s",
+                        (self._owner_id,),
+                    )
+                else:
+                    await connection.execute("SELECT 1")
+                catalog_changed = False
+                async for notification in connection.notifies(timeout=ROUND_S):
+                    if notification.channel == "tollgate_keys":
+                        self._on_key(notification.payload)
+                    else:
+                        catalog_changed = True
+            # Only what was sent before the question is proven to have arrived.
+            self._proven_at = asked_at
+            if catalog_changed:
+                await self._on_catalog()
