@@ -156,8 +156,8 @@ class Call:
         self.attempts: list[Attempt] = []
 
     @property
-    def deadline_s(self) -> float:
-        """Seconds since the call began, for deadlines."""
+    def age_s(self) -> float:
+        """Seconds since the call began."""
         return time.perf_counter() - self.started
 
     def memo(self) -> str:
