@@ -13,22 +13,23 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
+from typing import Any
 from uuid import UUID
 
 import msgspec
 import psycopg
-from psycopg import AsyncConnection
 
 from gateway.call import Record, encode_records
+from gateway.money_line import MoneyLine
 
 logger = logging.getLogger(__name__)
 
 BATCH_MAX = 512
 RECONNECT_PAUSE_S = 0.2
 APPLY = """
-    SELECT s_taken, s_written_off, h_granted, h_available
-    FROM gateway_apply(%s, %s::uuid[], %s::bigint[], %s::bigint[],
-                       %s::uuid[], %s::bigint[], %s::bigint[], %s::bigint[], %s::text[], %s::jsonb)
+    SELECT s_taken, h_granted, h_available
+    FROM gateway_apply($1::bigint, $2::uuid[], $3::bigint[], $4::bigint[],
+                       $5::uuid[], $6::bigint[], $7::bigint[], $8::bigint[], $9::text[], $10::jsonb)
 """
 
 
@@ -65,26 +66,27 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SettleResult(msgspec.Struct, frozen=True):
-    """What was taken from the wallet, -1 where the hold had been resolved before; and what was written off."""
+    """What was taken from the wallet; None where that is not known: the hold had been resolved before, or the database
+    went away and the settlement is written when it is back."""
 
-    taken_nanos: int
-    written_off_nanos: int
+    taken_nanos: int | None
 
 
 PendingHold = tuple[Hold, "asyncio.Future[HoldResult]"]
 PendingSettlement = tuple[Settlement, "asyncio.Future[SettleResult]"]
 
 
+UNKNOWN = SettleResult(None)
+
+
 class Batcher:
     """Turns many holds and settlements into few transactions.
 
-    `connect` opens the process's money connection and answers the process's owner id with it. `timeout_s` bounds a
+    `connect` opens the process's line to the ledger. `timeout_s` bounds a
     batch: beyond it the connection counts as broken.
     """
 
-    def __init__(
-        self, connect: Callable[[], Awaitable[tuple[AsyncConnection, int]]], timeout_s: float
-    ) -> None:
+    def __init__(self, connect: Callable[[], Awaitable[MoneyLine]], timeout_s: float) -> None:
         self._connect = connect
         self._timeout_s = timeout_s
         self._holds: deque[PendingHold] = deque()
@@ -92,15 +94,14 @@ class Batcher:
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
-        self._connection: AsyncConnection | None = None
-        self._owner_id = 0
+        self._line: MoneyLine | None = None
         self._task: asyncio.Task[None] | None = None
         self.batches = 0
 
     @property
     def is_connected(self) -> bool:
         """Whether the state of money is known right now."""
-        return self._connection is not None
+        return self._line is not None
 
     @property
     def waiting(self) -> int:
@@ -109,7 +110,7 @@ class Batcher:
 
     async def start(self) -> None:
         """Connect (raises where that fails) and begin to work."""
-        self._connection, self._owner_id = await self._connect()
+        self._line = await self._connect()
         self._task = asyncio.create_task(self._run(), name="batcher")
 
     async def stop(self) -> None:
@@ -124,12 +125,12 @@ class Batcher:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-        if self._connection is not None:
-            await self._connection.close()
+        if self._line is not None:
+            await self._line.close()
 
     async def hold(self, hold: Hold) -> HoldResult:
         """Place a hold. Raises MoneyUnknown when the database is away or does not answer in time."""
-        if self._connection is None:
+        if self._line is None:
             raise MoneyUnknown
         future: asyncio.Future[HoldResult] = asyncio.get_running_loop().create_future()
         self._holds.append((hold, future))
@@ -137,8 +138,13 @@ class Batcher:
         return await future
 
     def settle(self, settlement: Settlement) -> "asyncio.Future[SettleResult]":
-        """Queue a settlement. It is written even if nobody waits for the future, as soon as the database can."""
+        """Queue a settlement: it is written as soon as the database can, whether or not anybody waits.
+
+        The future is done once it is written, or at once when there is no connection to write it on.
+        """
         future: asyncio.Future[SettleResult] = asyncio.get_running_loop().create_future()
+        if self._line is None:
+            future.set_result(UNKNOWN)
         self._settlements.append((settlement, future))
         self._wake.set()
         return future
@@ -149,7 +155,7 @@ class Batcher:
             self._wake.clear()
             self._idle.clear()
             while self._holds or self._settlements:
-                if self._connection is None:
+                if self._line is None:
                     await self._reconnect()
                 await self._write_next()
             self._idle.set()
@@ -171,12 +177,12 @@ class Batcher:
             await self._write_singly(settlements, holds)
 
     async def _write(self, settlements: list[PendingSettlement], holds: list[PendingHold]) -> None:
-        connection = self._connection
-        assert connection is not None
+        line = self._line
+        assert line is not None
         charged = [s for s, _ in settlements if s.account_id is not None]
         records = [s.record for s, _ in settlements]
         parameters = (
-            self._owner_id,
+            str(line.owner_id).encode(),
             _array([s.call_id for s in charged]),
             _array([s.account_id for s in charged]),
             _array([s.amount_nanos for s in charged]),
@@ -188,16 +194,14 @@ class Batcher:
             encode_records(records) if records else None,
         )
         async with asyncio.timeout(self._timeout_s):
-            cursor = await connection.execute(APPLY, parameters, prepare=True)
-            row = await cursor.fetchone()
-        assert row is not None
+            columns = await line.run(parameters)
         self.batches += 1
-        taken, written_off, granted, available = row
+        taken, granted, available = map(_numbers, columns)
         position = 0
         for settlement, future in settlements:
-            result = SettleResult(0, 0)
+            result = UNKNOWN
             if settlement.account_id is not None:
-                result = SettleResult(taken[position], written_off[position])
+                result = SettleResult(taken[position] if taken[position] >= 0 else None)
                 position += 1
             if not future.done():
                 future.set_result(result)
@@ -233,7 +237,7 @@ class Batcher:
                         "settlement refused by the database: %s", msgspec.json.encode(settlement)
                     )
                     if not future.done():
-                        future.set_result(SettleResult(-1, 0))
+                        future.set_result(UNKNOWN)
                 for _, future_hold in one_hold:
                     if not future_hold.done():
                         future_hold.set_exception(MoneyUnknown())
@@ -241,10 +245,13 @@ class Batcher:
     async def _lose_connection(
         self, settlements: list[PendingSettlement], holds: list[PendingHold]
     ) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            await connection.close()
+        line, self._line = self._line, None
+        if line is not None:
+            await line.close()
         self._settlements.extendleft(reversed(settlements))
+        for _, settled in self._settlements:
+            if not settled.done():
+                settled.set_result(UNKNOWN)
         for hold, future in holds:
             self._take_back(hold)
             if not future.done():
@@ -268,19 +275,24 @@ class Batcher:
                 future.set_exception(MoneyUnknown())
 
     async def _reconnect(self) -> None:
-        while self._connection is None:
+        while self._line is None:
             self._refuse_waiting_holds()
             try:
                 async with asyncio.timeout(self._timeout_s):
-                    self._connection, self._owner_id = await self._connect()
+                    self._line = await self._connect()
                 logger.info("money connection is back, %d operations wait", self.waiting)
             except (psycopg.Error, OSError, TimeoutError):
                 await asyncio.sleep(RECONNECT_PAUSE_S)
 
 
-def _array(values: list[object]) -> str:
-    """A PostgreSQL array literal: one string costs far less than an adapted list."""
-    return "{" + ",".join(map(str, values)) + "}"
+def _array(values: list[Any]) -> bytes:
+    """A PostgreSQL array literal."""
+    return ("{" + ",".join(map(str, values)) + "}").encode()
+
+
+def _numbers(column: bytes | None) -> list[int]:
+    """The integers of an array as PostgreSQL prints it; empty for NULL."""
+    return list(map(int, column[1:-1].split(b","))) if column and column != b"{}" else []
 
 
 def _quote(text: str) -> str:

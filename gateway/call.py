@@ -1,7 +1,6 @@
 """A call in flight, its one ending, and what is written of it."""
 
 import time
-from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -235,7 +234,6 @@ def new_call_id() -> UUID:
     return uuid7()
 
 
-def encode_records(records: list[Record]) -> str:
+def encode_records(records: list[Record]) -> bytes:
     """The JSON array that `gateway_apply` takes."""
-    encoded: Any = msgspec.json.encode(records)
-    return str(encoded, "utf-8")
+    return msgspec.json.encode(records)

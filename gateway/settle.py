@@ -53,27 +53,19 @@ async def carry(call: Call, reserve: Reserve, wire: Wire, services: Services) ->
             outcome = await relay(request, wire, services)
     finally:
         settled = None if unknown else settle(call, outcome, services)
-    result = await _written(settled, services) if settled else None
-    await _answer(outcome, result, wire, headers)
+    # Written before the client has everything: whoever got a whole answer has a settled call, even if this process is
+    # killed the moment after.
+    taken_nanos = (await settled).taken_nanos if settled else None
+    await _answer(outcome, taken_nanos, wire, headers)
 
 
-async def _written(
-    settled: "asyncio.Future[SettleResult]", services: Services
-) -> SettleResult | None:
-    """The result once it is committed; None when the database keeps us waiting (it is written later all the same)."""
-    done, _ = await asyncio.wait((settled,), timeout=services.configuration.money_timeout_s)
-    return settled.result() if done else None
-
-
-async def _answer(
-    outcome: Outcome, result: SettleResult | None, wire: Wire, headers: Headers
-) -> None:
+async def _answer(outcome: Outcome, taken_nanos: int | None, wire: Wire, headers: Headers) -> None:
     error = outcome.error
     if outcome.status == "client_gone":
         return
     if error is None and not wire.started:
-        if result is not None and result.taken_nanos >= 0:
-            headers = [*headers, (b"x-tollgate-charge", format_usd(result.taken_nanos).encode())]
+        if taken_nanos is not None:
+            headers = [*headers, (b"x-tollgate-charge", format_usd(taken_nanos).encode())]
         await wire.send_json(200, outcome.closing, headers)
     elif error is None:
         await wire.end_stream(outcome.closing)

@@ -16,10 +16,12 @@ from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
 
 from billing import pricing
+from gateway.batch import APPLY
 from gateway.call import Caller, Memo, Record, encode_records
 from gateway.catalog import Catalog, Channel, Model
 from gateway.configuration import Configuration
 from gateway.credentials import unseal
+from gateway.money_line import MoneyLine
 
 OWNER_LOCK_CLASS = 7301
 SWEEP_LOCK_CLASS = 7302
@@ -114,8 +116,8 @@ class Store:
     async def close(self) -> None:
         await self._pool.close()
 
-    async def connect_money(self) -> tuple[AsyncConnection, int]:
-        """The connection of the batcher, holding the lock by which others see that this process lives.
+    async def connect_money(self) -> MoneyLine:
+        """The batcher's line, holding the lock by which others see that this process lives.
 
         The lock is shared, since after a broken connection its old session may linger beside the new one.
         """
@@ -127,7 +129,9 @@ class Store:
         await connection.execute(
             "SELECT pg_advisory_lock_shared(%s, %s)", (OWNER_LOCK_CLASS, self.owner_id)
         )
-        return connection, self.owner_id
+        line = MoneyLine(connection, APPLY, self.owner_id)
+        await line.prepare()
+        return line
 
     async def connect(self) -> AsyncConnection:
         """A connection outside the pool."""
@@ -217,7 +221,7 @@ class Store:
             if records:
                 await connection.execute(
                     "SELECT gateway_apply(0, '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', %s::jsonb)",
-                    (encode_records(records),),
+                    (encode_records(records).decode(),),
                 )
             return len(records)
 
@@ -229,7 +233,7 @@ class Store:
         self, query: str, parameters: Sequence[Any] | dict[str, Any]
     ) -> list[dict[str, Any]]:
         async with self._pool.connection() as connection:
-            cursor = await connection.execute(query, parameters)  # type: ignore[arg-type]
+            cursor = await connection.execute(query, parameters)
             rows: list[Any] = await cursor.fetchall()
             return rows
 
