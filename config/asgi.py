@@ -1,5 +1,6 @@
 """The front door: the data plane's paths go to gateway/app.py, everything else to Django, in the same process."""
 
+import gc
 import os
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -38,11 +39,23 @@ def configuration_from_settings() -> Configuration:
     )
 
 
+def keep_garbage_collection_small() -> None:
+    """Take what was imported out of the collector's sight and let it look less often.
+
+    Django's hundred thousand objects live for ever; walking them again and again cost a tenth of the data plane's
+    time. Calls leave few cycles behind, so that a rare look is enough.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 100)
+
+
 def front_door(gateway: Gateway, pages: Asgi) -> Asgi:
     """One application out of the two."""
 
     async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
         if scope["type"] == "lifespan":
+            keep_garbage_collection_small()
             await gateway(scope, receive, send)
             return
         path = scope["path"]
