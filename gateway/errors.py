@@ -4,7 +4,6 @@ GatewayError
 ├── BadRequest           400  the caller's input, named in `param`
 ├── Unauthorized         401  one answer for every reason
 ├── PaymentRequired      402
-├── Forbidden            403
 ├── NotFound             404
 ├── MethodNotAllowed     405
 ├── TooLarge             413
@@ -77,12 +76,6 @@ class PaymentRequired(GatewayError):
     status = 402
     type = "insufficient_quota"
     code = "insufficient_credits"
-
-
-class Forbidden(GatewayError):
-    status = 403
-    type = "permission_error"
-    code = "model_not_allowed"
 
 
 class NotFound(GatewayError):

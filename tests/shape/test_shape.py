@@ -1,0 +1,101 @@
+"""What keeps the house easy to live in: room sizes, import rules that no linter sees, settings that are documented."""
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+PACKAGES = ("accounts", "billing", "gateway", "config", "simulator", "benchmarks", "tests")
+FUNCTION_LINES_MAX = 70
+MODULE_LINES_MAX = 500
+PARAMETERS_MAX = 6
+
+
+def modules() -> Iterator[Path]:
+    for package in PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            if "migrations" not in path.parts:
+                yield path
+
+
+def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+def test_no_module_is_longer_than_500_lines() -> None:
+    long = {
+        str(p.relative_to(ROOT)): n
+        for p in modules()
+        if (n := p.read_text().count("\n")) > MODULE_LINES_MAX
+    }
+    # Lists of cases, one after the other, are no rooms.
+    assert {name for name in long if not name.startswith("tests/")} == set()
+
+
+def test_no_function_is_longer_than_70_lines() -> None:
+    long = [
+        f"{path.relative_to(ROOT)}:{node.lineno} {node.name}"
+        for path in modules()
+        for node in functions(path)
+        if (node.end_lineno or 0) - node.lineno + 1 > FUNCTION_LINES_MAX
+    ]
+    assert long == []
+
+
+def test_the_data_plane_starts_without_django_and_celery() -> None:
+    program = (
+        "import sys, gateway.app;"
+        "assert not {'django', 'celery', 'rest_framework'} & {name.split('.')[0] for name in sys.modules}"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_no_float_stands_near_money() -> None:
+    for name in ("money", "pricing", "ledger", "price_book"):
+        tree = ast.parse((ROOT / "billing" / f"{name}.py").read_text())
+        constants = [
+            n.value
+            for n in ast.walk(tree)
+            if isinstance(n, ast.Constant) and isinstance(n.value, float)
+        ]
+        casts = [
+            n
+            for n in ast.walk(tree)
+            if isinstance(n, ast.Call) and getattr(n.func, "id", "") == "float"
+        ]
+        assert (name, constants, casts) == (name, [], [])
+
+
+def test_every_setting_is_documented() -> None:
+    read = set(re.findall(r'env_\w+\(\s*"([A-Z_]+)"', (ROOT / "config/settings.py").read_text()))
+    text = (ROOT / "docs/operations.md").read_text()
+    spoken = set(re.findall(r"`(TOLLGATE_[A-Z_]+|[A-Z][A-Z_]+)`", text))
+    for first, rest in re.findall(r"`(TOLLGATE_EMAIL)_BACKEND`((?:, `_[A-Z]+`)+)", text):
+        spoken |= {f"{first}{suffix}" for suffix in re.findall(r"`(_[A-Z]+)`", rest)}
+    assert read - spoken == set()
+
+
+def test_every_endpoint_is_documented() -> None:
+    from gateway.app import NAMED_ROUTES, ROUTES
+
+    text = (ROOT / "docs/api.md").read_text()
+    paths = [*ROUTES, *(prefix + "{id}" for prefix, _ in NAMED_ROUTES)]
+    assert [path for path in paths if f"`{path}`" not in text and f" {path}`" not in text] == []
+
+
+def test_every_error_code_is_documented() -> None:
+    text = (ROOT / "docs/api.md").read_text()
+    codes: set[str] = set()
+    for path in (ROOT / "gateway").rglob("*.py"):
+        source = path.read_text()
+        codes |= set(re.findall(r'^\s+code(?:: [^=]+)? = "(\w+)"', source, re.MULTILINE))
+        codes |= set(re.findall(r'\bcode="(\w+)"', source))
+    assert {code for code in codes if f"`{code}`" not in text} == set()
