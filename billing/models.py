@@ -183,11 +183,16 @@ class Transfer(models.Model):
 
 class HoldOwner(models.Model):
     """One running gateway process. It keeps an advisory lock on its id while it lives; holds of an owner whose
-    lock is free and whose `seen_at` is old are released as lost."""
+    lock is free and whose `seen_at` is old are released as lost, and the owner is closed.
+
+    `busy_since` is when the oldest call that it had in flight began, as of `seen_at`: no open hold of it is older.
+    """
 
     id = models.BigAutoField(primary_key=True)
     started_at = models.DateTimeField(db_default=Now())
     seen_at = models.DateTimeField(db_default=Now())
+    busy_since = models.DateTimeField(null=True)
+    closed_at = models.DateTimeField(null=True)
 
     def __str__(self) -> str:
         return f"process {self.pk}"
@@ -231,9 +236,7 @@ class Hold(models.Model):
                 name="billing_hold_state",
             ),
         ]
-        indexes = [
-            models.Index(fields=["owner"], condition=Q(state="open"), name="billing_hold_open"),
-        ]
+        # No index on `state`: with one, ending a hold would write to every index of the table.
 
     def __str__(self) -> str:
         return f"{self.state} {self.amount_nanos}"

@@ -6,8 +6,10 @@ create_app(configuration) -> application; the lifespan opens and closes everythi
 import asyncio
 import logging
 import random
+import time
 from collections.abc import Awaitable, Callable
 from urllib.parse import unquote
+from uuid import UUID
 
 from gateway.auth import Authenticator
 from gateway.batch import Batcher
@@ -51,7 +53,7 @@ class Gateway:
         self._services: Services | None = None
         self._watch: Watch | None = None
         self._recovery: Recovery | None = None
-        self._running = 0
+        self._running: dict[UUID, float] = {}
         self._ended = asyncio.Event()
         self._ended.set()
 
@@ -62,7 +64,9 @@ class Gateway:
         await store.open()
         batcher = Batcher(store.connect_money, configuration.money_timeout_s)
         await batcher.start()
-        watch = Watch(store.connect, store.owner_id, self._forget_key, self._reload_catalog)
+        watch = Watch(
+            store.connect, store.owner_id, self._forget_key, self._reload_catalog, self._busy_since
+        )
         self._services = Services(
             configuration=configuration,
             store=store,
@@ -91,7 +95,7 @@ class Gateway:
             async with asyncio.timeout(timeout_s):
                 await self._ended.wait()
         except TimeoutError:
-            logger.warning("stopping with %d calls running", self._running)
+            logger.warning("stopping with %d calls running", len(self._running))
         if self._recovery is not None:
             await self._recovery.stop()
         await services.batcher.stop()
@@ -106,13 +110,13 @@ class Gateway:
             await self._lifespan(receive, send)
             return
         wire = Wire(scope, receive, send, new_call_id())
-        self._running += 1
+        self._running[wire.call_id] = time.time()
         self._ended.clear()
         try:
             await self._answer(wire)
         finally:
-            self._running -= 1
-            if self._running == 0:
+            del self._running[wire.call_id]
+            if not self._running:
                 self._ended.set()
 
     async def _answer(self, wire: Wire) -> None:
@@ -148,7 +152,7 @@ class Gateway:
             if endpoint is None:
                 raise MethodNotAllowed(list(methods))
             if wire.method == "POST" and (
-                services.draining or self._running > self._configuration.calls_max
+                services.draining or len(self._running) > self._configuration.calls_max
             ):
                 raise Unavailable("The gateway is not taking calls right now. Try again shortly.")
             await endpoint(wire, services)
@@ -176,6 +180,10 @@ class Gateway:
                 await self.stop()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
+
+    def _busy_since(self) -> float:
+        # The dictionary keeps the order of arrival: its first call is the oldest.
+        return next(iter(self._running.values()), time.time())
 
     def _forget_key(self, public_id: str) -> None:
         if self._services is not None:

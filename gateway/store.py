@@ -126,8 +126,12 @@ class Store:
         await connection.execute("SET statement_timeout = '10s'")
         # A custom plan for each batch would cost more than the batch: the arrays' contents do not change the plan.
         await connection.execute("SET plan_cache_mode = force_generic_plan")
+        lock = (OWNER_LOCK_CLASS, self.owner_id)
+        await connection.execute("SELECT pg_advisory_lock_shared(%s, %s)", lock)
+        # A process that was away for long may have been taken for gone: it is an owner again.
         await connection.execute(
-            "SELECT pg_advisory_lock_shared(%s, %s)", (OWNER_LOCK_CLASS, self.owner_id)
+            "UPDATE billing_holdowner SET seen_at = clock_timestamp(), closed_at = NULL WHERE id = %s",
+            lock[1:],
         )
         line = MoneyLine(connection, APPLY, self.owner_id)
         await line.prepare()

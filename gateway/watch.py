@@ -19,12 +19,16 @@ FRESH_S = 0.9
 RECONNECT_PAUSE_S = 0.2
 ROUND_TIMEOUT_S = 2.0
 SEEN_EVERY_S = 1.0
+PULSE = """
+    UPDATE billing_holdowner SET seen_at = clock_timestamp(), busy_since = to_timestamp(%s) WHERE id = %s
+"""
 
 
 class Watch:
     """Calls `on_key(public_id)` for a changed key (`*`: all of them) and `on_catalog()` for a changed catalog.
 
-    `connect` opens a connection of its own; `owner_id` is this process's row of hold owners, whose `seen_at` it moves.
+    `connect` opens a connection of its own; `owner_id` is this process's row of hold owners, whose `seen_at` it moves;
+    `busy_since()` is when the oldest call in flight began (epoch seconds), or now.
     """
 
     def __init__(
@@ -33,11 +37,13 @@ class Watch:
         owner_id: int,
         on_key: Callable[[str], None],
         on_catalog: Callable[[], Awaitable[None]],
+        busy_since: Callable[[], float],
     ) -> None:
         self._connect = connect
         self._owner_id = owner_id
         self._on_key = on_key
         self._on_catalog = on_catalog
+        self._busy_since = busy_since
         self._proven_at = -1e9
         self._task: asyncio.Task[None] | None = None
 
@@ -84,10 +90,7 @@ class Watch:
             async with asyncio.timeout(ROUND_TIMEOUT_S):
                 if asked_at - seen_at >= SEEN_EVERY_S:
                     seen_at = asked_at
-                    await connection.execute(
-                        "UPDATE billing_holdowner SET seen_at = clock_timestamp() WHERE id = %s",
-                        (self._owner_id,),
-                    )
+                    await connection.execute(PULSE, (self._busy_since(), self._owner_id))
                 else:
                     await connection.execute("SELECT 1")
                 catalog_changed = False

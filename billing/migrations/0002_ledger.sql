@@ -204,27 +204,43 @@ END $$;
 --
 -- An owner is gone when its lock is free and it has not been seen for p_grace; after a start of the database,
 -- owners get p_grace to take their locks again. The holds are released: a call that our side failed costs nothing.
+--
+-- Ids of holds begin with their time, so the open ones are found in a range of the primary key that starts where the
+-- owner's oldest call in flight began; an hour allows for clocks that differ. An owner with nothing open is closed.
+CREATE FUNCTION billing_first_id_at(moment timestamptz) RETURNS uuid LANGUAGE sql STABLE AS $$
+    SELECT (lpad(to_hex((extract(epoch FROM moment) * 1000)::bigint), 12, '0') || repeat('0', 20))::uuid
+$$;
+
 CREATE FUNCTION billing_release_lost(p_grace interval, p_limit int)
 RETURNS TABLE (id uuid, account_id bigint, amount_nanos bigint, memo text, created_at timestamptz)
 LANGUAGE plpgsql AS $$
 DECLARE
-    gone bigint[] := '{}'; lost uuid[]; candidate bigint;
+    gone record; lost uuid[] := '{}'; found uuid[];
 BEGIN
     IF clock_timestamp() - pg_postmaster_start_time() < p_grace THEN
         RETURN;
     END IF;
-    FOR candidate IN
-        SELECT DISTINCT h.owner_id FROM billing_hold h LEFT JOIN billing_holdowner o ON o.id = h.owner_id
-        WHERE h.state = 'open' AND coalesce(o.seen_at, '-infinity') < clock_timestamp() - p_grace
+    FOR gone IN
+        SELECT o.id, coalesce(o.busy_since, o.started_at) AS busy_since FROM billing_holdowner o
+        WHERE o.closed_at IS NULL AND o.seen_at < clock_timestamp() - p_grace
+        ORDER BY o.id
     LOOP
-        IF pg_try_advisory_xact_lock(7301, candidate::int) THEN
-            gone := gone || candidate;
+        IF NOT pg_try_advisory_xact_lock(7301, gone.id::int) THEN
+            CONTINUE;
         END IF;
+        found := ARRAY(
+            SELECT h.id FROM billing_hold h
+            WHERE h.id >= billing_first_id_at(gone.busy_since - interval '1 hour')
+              AND h.state = 'open' AND h.owner_id = gone.id
+            LIMIT p_limit);
+        IF cardinality(found) = 0 THEN
+            UPDATE billing_holdowner o SET closed_at = clock_timestamp() WHERE o.id = gone.id;
+        END IF;
+        lost := lost || found;
     END LOOP;
-    IF cardinality(gone) = 0 THEN
+    IF cardinality(lost) = 0 THEN
         RETURN;
     END IF;
-    lost := ARRAY(SELECT h.id FROM billing_hold h WHERE h.state = 'open' AND h.owner_id = ANY(gone) LIMIT p_limit);
     PERFORM 1 FROM billing_account a
     WHERE a.id IN (SELECT h.account_id FROM billing_hold h WHERE h.id = ANY(lost))
     ORDER BY a.id FOR NO KEY UPDATE;
