@@ -1,5 +1,6 @@
 """Fixtures that start real parts."""
 
+import os
 from collections.abc import Iterator
 
 import psycopg
@@ -19,7 +20,7 @@ def server_url() -> str:
 @pytest.fixture(scope="session")
 def template_database(server_url: str, worker_id: str) -> Iterator[str]:
     """A migrated database with the price book, for cloning."""
-    name = f"template_{worker_id}"
+    name = f"template_{worker_id}_{os.getpid()}"
     with psycopg.connect(server_url, autocommit=True) as connection:
         connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
         connection.execute(f'CREATE DATABASE "{name}"')
