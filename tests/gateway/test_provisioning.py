@@ -1,0 +1,117 @@
+"""What a newcomer and an operator bring in: the price book, channels, the demonstration."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from django.conf import settings
+
+from accounts import keys
+from accounts.models import APIKey, Group, User
+from accounts.services import revoke_key
+from billing.models import Account, Price, PriceRate
+from billing.price_book import read_price_book
+from gateway import demo
+from gateway.credentials import unseal
+from gateway.models import Channel, Model, Provider
+from gateway.provisioning import load_price_book, provide_vendors, put_channel
+
+pytestmark = pytest.mark.django_db
+SIMULATOR = demo.Simulator("http://127.0.0.1:1/v1", "sk-simulated")
+BASE_URL = "http://127.0.0.1:8000/v1"
+
+
+@dataclass(frozen=True)
+class Book:
+    entries: Any
+
+
+@pytest.fixture
+def book() -> Book:
+    return Book(read_price_book())
+
+
+def test_the_price_book_is_loaded_once(book: Book) -> None:
+    first = load_price_book(book.entries)
+    assert (first.models, first.prices) == (len(book.entries), len(book.entries))
+    rates = PriceRate.objects.count()
+    again = load_price_book(book.entries)
+    assert (again.models, again.prices) == (0, 0)
+    assert PriceRate.objects.count() == rates
+
+
+def test_the_loaded_price_is_the_one_that_the_file_says(book: Book) -> None:
+    load_price_book(book.entries)
+    loaded = Price.objects.get(model="openai/gpt-5.5").frozen()
+    entry = next(entry for entry in book.entries if entry.name == "openai/gpt-5.5")
+    assert {(t.tier, t.above_input_tokens): t.rates for t in loaded.tables} == {
+        (t.tier, t.above_input_tokens): t.rates for t in entry.prices[0].tables
+    }
+    model = Model.objects.get(name="openai/gpt-5.5")
+    assert (model.provider_id, model.upstream_name, model.aliases) == (
+        "openai",
+        "gpt-5.5",
+        ["gpt-5.5"],
+    )
+
+
+def test_a_credential_is_stored_encrypted_and_bound_to_its_channel() -> None:
+    provide_vendors()
+    channel = put_channel(
+        Provider.objects.get(slug="openai"), "main", "https://api.example/v1/", "sk-secret"
+    )
+    sealed = bytes(Channel.objects.get(pk=channel.pk).credential)
+    assert b"sk-secret" not in sealed
+    assert unseal(sealed, settings.CREDENTIAL_KEY, "openai:main") == "sk-secret"
+    assert channel.base_url == "https://api.example/v1"
+
+
+def test_the_demonstration_is_made_once_and_found_again(book: Book) -> None:
+    load_price_book(book.entries)
+    first = demo.seed(SIMULATOR, BASE_URL, {})
+    again = demo.seed(SIMULATOR, BASE_URL, dict(first))
+    assert again == first
+    row = APIKey.objects.get()
+    assert keys.matches(first["api_key"], settings.KEY_PEPPER, bytes(row.digest))
+    wallet = Account.objects.wallet_of(Group.objects.get(name="Product"))
+    assert wallet.balance_nanos == 60 * 10**9
+    for role in ("operator", "admin", "member"):
+        assert User.objects.get(email=first[f"{role}_email"]).check_password(
+            first[f"{role}_password"]
+        )
+
+
+def test_a_lost_or_useless_demo_file_is_made_anew(book: Book) -> None:
+    load_price_book(book.entries)
+    first = demo.seed(SIMULATOR, BASE_URL, {})
+    revoke_key(APIKey.objects.get())
+    again = demo.seed(SIMULATOR, BASE_URL, {**first, "admin_password": "wrong"})
+    assert again["api_key"] != first["api_key"]
+    assert again["member_password"] == first["member_password"]
+    assert User.objects.get(email=again["admin_email"]).check_password(again["admin_password"])
+
+
+def test_a_real_credential_takes_the_place_of_the_simulator(
+    book: Book, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load_price_book(book.entries)
+    demo.seed(SIMULATOR, BASE_URL, {})
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-real")
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
+    demo.seed(SIMULATOR, BASE_URL, {})
+    channel = Channel.objects.get(provider="openai", is_enabled=True)
+    assert (channel.name, channel.base_url) == ("live", "http://127.0.0.1:9/v1")
+    assert unseal(bytes(channel.credential), settings.CREDENTIAL_KEY, "openai:live") == "sk-real"
+    monkeypatch.delenv("OPENAI_API_KEY")
+    demo.seed(SIMULATOR, BASE_URL, {})
+    assert Channel.objects.get(provider="openai", is_enabled=True).name == "simulator"
+
+
+def test_the_demo_file_is_for_its_owner_alone(tmp_path: Any) -> None:
+    path = tmp_path / "demo.json"
+    demo.write(path, {"api_key": "x"})
+    demo.write(path, {"api_key": "y"})
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert demo.read(path) == {"api_key": "y"}
+    path.write_text("no json")
+    assert demo.read(path) == {}
