@@ -67,8 +67,11 @@ def _refuse_duplicates(raw: bytes) -> None:
     def object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
         if len(found) != len(pairs):
-            names = [name for name, _ in pairs]
-            raise _Duplicate(next(name for name in names if names.count(name) > 1))
+            once: set[str] = set()
+            for name, _ in pairs:
+                if name in once:
+                    raise _Duplicate(name)
+                once.add(name)
         return found
 
     try:

@@ -1,5 +1,6 @@
 """A call in flight, its one ending, and what is written of it."""
 
+import re
 import time
 from uuid import UUID
 
@@ -11,6 +12,7 @@ from gateway.catalog import Model
 from gateway.errors import GatewayError
 
 CHARGED = ("completed", "client_gone")
+_CALL_ID = re.compile("call_[0-9a-f]{32}")
 
 
 def public_call_id(call_id: UUID) -> str:
@@ -20,12 +22,7 @@ def public_call_id(call_id: UUID) -> str:
 
 def parse_call_id(text: str) -> UUID | None:
     """The UUID inside `call_<32 hex digits>`, None for anything else."""
-    if not text.startswith("call_") or len(text) != 37:
-        return None
-    try:
-        return UUID(hex=text[5:])
-    except ValueError:
-        return None
+    return UUID(hex=text[5:]) if _CALL_ID.fullmatch(text) else None
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
@@ -177,13 +174,14 @@ class Call:
     def charge(self, outcome: Outcome) -> Charge | None:
         """What the outcome costs, None where it costs nothing.
 
-        The tier that counts is the one the provider says it used, where that is the cheaper promise: a caller never
-        pays for a dearer tier than he asked for.
+        A priority call that the provider says it served as a standard one costs a standard one; a caller never pays
+        for a dearer tier than he asked for.
         """
         usage = outcome.usage
         if outcome.status not in CHARGED or usage is None or usage.is_empty or self.price is None:
             return None
-        tier = "standard" if outcome.service_tier in ("default", "standard") else self.tier
+        downgraded = self.tier == "priority" and outcome.service_tier in ("default", "standard")
+        tier = "standard" if downgraded else self.tier
         return charge_usage(self.price, usage, tier)
 
     def record(self, outcome: Outcome, charge: Charge | None) -> Record:
@@ -198,7 +196,7 @@ class Call:
             group_id=self.caller.group_id,
             api_key_id=self.caller.key_id,
             endpoint=self.endpoint,
-            model=self.price.model if self.price else self.requested_model[:120],
+            model=self.price.model if self.price else clean(self.requested_model[:120]),
             status=outcome.status,
             stream=self.stream,
             service_tier=charge.tier if charge else self.tier,

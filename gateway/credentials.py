@@ -10,6 +10,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 VERSION = b"\x01"
+SEALED_BYTES_MIN = 1 + 12 + 16
 
 
 class BadCredential(Exception):
@@ -24,7 +25,7 @@ def seal(text: str, key: bytes, owner: str) -> bytes:
 
 def unseal(sealed: bytes, key: bytes, owner: str) -> str:
     """The credential in the clear. Raises BadCredential."""
-    if sealed[:1] != VERSION:
+    if sealed[:1] != VERSION or len(sealed) < SEALED_BYTES_MIN:
         raise BadCredential(owner)
     try:
         return AESGCM(key).decrypt(sealed[1:13], sealed[13:], owner.encode()).decode()

@@ -34,7 +34,9 @@ class CallFilterForm(forms.Form):
     key = forms.ChoiceField(label=_("Key"), required=False)
     model = forms.ChoiceField(label=pgettext_lazy("of a provider", "Model"), required=False)
     status = forms.ChoiceField(
-        label=_("Status"), required=False, choices=[("", _("Any status")), *CallRecord.Status.choices]
+        label=_("Status"),
+        required=False,
+        choices=[("", _("Any status")), *CallRecord.Status.choices],
     )
     period = forms.ChoiceField(label=_("Time"), required=False, choices=PERIODS)
     since = forms.DateTimeField(label=_("From"), required=False)

@@ -8,10 +8,10 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 from uuid import UUID
 
-from django.db.models import Count, Q, Sum
+from django.db.models import Count, OuterRef, Q, Subquery, Sum
 from django.db.models.functions import TruncDate
 
 from accounts.models import APIKey, Group
@@ -127,11 +127,15 @@ def key_activity(group: Group) -> dict[UUID, KeyActivity]:
         for row in calls.values("api_key").annotate(calls=Count("id"), spent=Sum("amount_nanos"))
     }
     # One look into the index per key: a grouped maximum would read every call the group ever made.
-    newest = CallRecord.objects.filter(api_key=OuterRef("pk")).order_by("-id").values("created_at")[:1]
+    newest = (
+        CallRecord.objects.filter(api_key=OuterRef("pk")).order_by("-id").values("created_at")[:1]
+    )
     used = APIKey.objects.filter(group=group).values_list("pk", Subquery(newest))
     idle = {"calls": 0, "spent": 0}
     return {
-        key_id: KeyActivity(month.get(key_id, idle)["calls"], month.get(key_id, idle)["spent"], used_at)
+        key_id: KeyActivity(
+            month.get(key_id, idle)["calls"], month.get(key_id, idle)["spent"], used_at
+        )
         for key_id, used_at in used
     }
 
@@ -147,6 +151,21 @@ class Totals(NamedTuple):
     images: int = 0
     list_nanos: int = 0
     amount_nanos: int = 0
+
+    @property
+    def tokens_in(self) -> int:
+        """Everything on the input side."""
+        return self.input_tokens + self.cached_tokens
+
+    @property
+    def tokens(self) -> int:
+        return self.tokens_in + self.output_tokens
+
+    @property
+    def error_percent(self) -> str:
+        """The share of failed calls, to a tenth of a percent."""
+        tenths = round(self.errors * 1000 / self.calls) if self.calls else 0
+        return f"{tenths // 10}.{tenths % 10}%"
 
     def plus(self, other: "Totals") -> "Totals":
         return Totals(*(mine + its for mine, its in zip(self, other, strict=True)))

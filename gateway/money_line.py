@@ -26,7 +26,8 @@ class MoneyLine:
         self._loop = asyncio.get_running_loop()
         self._waiter: asyncio.Future[None] | None = None
         self._failure: psycopg.Error | None = None
-        self._loop.add_reader(self._pgconn.socket, self._on_readable)
+        self._socket = self._pgconn.socket  # libpq forgets it when the connection breaks
+        self._loop.add_reader(self._socket, self._on_readable)
 
     async def prepare(self) -> None:
         """Prepare the statement. Once, before the first `run`."""
@@ -48,9 +49,8 @@ class MoneyLine:
 
     async def close(self) -> None:
         """Close the connection, whatever state it is in."""
-        if self._pgconn.status == psycopg.pq.ConnStatus.OK:
-            self._loop.remove_reader(self._pgconn.socket)
-        self._connection.pgconn.finish()
+        self._loop.remove_reader(self._socket)
+        self._pgconn.finish()
         await self._connection.close()
 
     async def _result(self) -> PGresult:
@@ -78,11 +78,11 @@ class MoneyLine:
     async def _wait_writable(self) -> None:
         """A batch larger than the socket's buffer: the rest goes when there is room."""
         room = self._loop.create_future()
-        self._loop.add_writer(self._pgconn.socket, _finish, room)
+        self._loop.add_writer(self._socket, _finish, room)
         try:
             await room
         finally:
-            self._loop.remove_writer(self._pgconn.socket)
+            self._loop.remove_writer(self._socket)
 
     def _on_readable(self) -> None:
         try:
@@ -90,7 +90,7 @@ class MoneyLine:
         except psycopg.Error as error:
             # The server is gone. Nobody may be waiting just now; the next run is told.
             self._failure = error
-            self._loop.remove_reader(self._pgconn.socket)
+            self._loop.remove_reader(self._socket)
         waiter = self._waiter
         if waiter is None or waiter.done():
             return

@@ -1,26 +1,400 @@
 """What the pages about calls show: a chart of days, and a charge explained so that anyone can follow it."""
 
-from collections.abc import Sequence
-from datetime import datetime
-from itertools import pairwise
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from billing import pricing
-from billing.models import Price, Transfer
+from billing.models import Hold, Price, Transfer
 from billing.money import divide_half_even, format_scaled
 from billing.presentation import dollars
-from gateway.history import CHARGEABLE
+from gateway.history import CHARGEABLE, Usage
 from gateway.models import CallRecord, Model
 
 SERIES_MAX = 5
-PLOT_TOP, PLOT_HEIGHT = 8, 184
+PLOT_TOP, PLOT_HEIGHT = 10, 180
 TICKS_MAX = 4
 EXAMPLE_MODEL = "openai/gpt-5.5"
+LIST_DECIMALS, SALE_DECIMALS = (
+    15,
+    19,
+)  # nanos (9), per million (6), and basis points (4) for what is sold
 
-BUCKET_LABELS = {
-    "input": _lazy_input if False else "",
+BUCKET_LABELS: Mapping[str, object] = {
+    "input": gettext_lazy("Input"),
+    "cached_input": gettext_lazy("Cached input"),
+    "cache_write": gettext_lazy("Cache write, 5 minutes"),
+    "cache_write_1h": gettext_lazy("Cache write, 1 hour"),
+    "audio_input": gettext_lazy("Audio input"),
+    "image_input": gettext_lazy("Image input"),
+    "cached_image_input": gettext_lazy("Cached image input"),
+    "output": gettext_lazy("Output"),
+    "reasoning_output": gettext_lazy("Reasoning"),
+    "audio_output": gettext_lazy("Audio output"),
+    "image_output": gettext_lazy("Image output"),
+    "image": gettext_lazy("Images"),
 }
+WHY_FREE: Mapping[str, object] = {
+    CallRecord.Status.REFUSED: gettext_lazy(
+        "Tollgate refused this call before anything was sent to a provider. Refused calls are not charged."
+    ),
+    CallRecord.Status.UPSTREAM_FAILED: gettext_lazy(
+        "The provider failed. Failed calls are not charged, even if an answer had begun."
+    ),
+    CallRecord.Status.TIMED_OUT: gettext_lazy(
+        "The provider did not answer in time. Calls that time out are not charged."
+    ),
+    CallRecord.Status.LOST: gettext_lazy(
+        "The gateway process ended while the call was running. What is lost on our side is not charged."
+    ),
+}
+BASIS_NOTES: Mapping[str, object] = {
+    CallRecord.Basis.REPORTED: gettext_lazy("The provider reported these figures with its answer."),
+    CallRecord.Basis.COUNTED: gettext_lazy(
+        "Tollgate counted these itself, from what passed through it: the provider gave no figures."
+    ),
+    CallRecord.Basis.ESTIMATED: gettext_lazy(
+        "The stream ended before the provider gave figures. Tollgate estimated them from what was sent up to then."
+    ),
+}
+
+
+class Part(NamedTuple):
+    """A model's share of a day or of the month; `series` picks its colour, 1 to 6."""
+
+    series: int
+    name: str
+    nanos: int
+
+
+class Segment(NamedTuple):
+    """A part as a rectangle, in pixels of the plot."""
+
+    series: int
+    y: str
+    height: str
+
+
+class Day(NamedTuple):
+    """A column of the chart: places are percentages of the width, so that it stretches and its text does not."""
+
+    number: int
+    label: str
+    slot_x: str
+    slot_width: str
+    x: str
+    width: str
+    middle: str
+    segments: list[Segment]
+    parts: list[Part]
+    nanos: int
+    is_labelled: bool
+
+
+class Tick(NamedTuple):
+    """A line across the plot."""
+
+    y: int
+    label: str
+
+
+class Chart(NamedTuple):
+    """Spend per day of a month, stacked by model."""
+
+    days: list[Day]
+    ticks: list[Tick]
+    legend: list[Part]
+    height: int
+    floor: int
+
+
+class DayRow(NamedTuple):
+    """A day of the table below the chart: one amount for each entry of the legend."""
+
+    label: str
+    cells: list[int]
+    nanos: int
+
+
+def tabulate_days(chart: Chart) -> list[DayRow]:
+    """The days on which something was spent, newest first."""
+    rows = []
+    for day in reversed(chart.days):
+        if day.nanos:
+            nanos = {part.series: part.nanos for part in day.parts}
+            rows.append(
+                DayRow(day.label, [nanos.get(part.series, 0) for part in chart.legend], day.nanos)
+            )
+    return rows
+
+
+def draw_month(usage: Usage, first: datetime, last: datetime) -> Chart | None:
+    """The chart of the month; None where nothing was spent."""
+    if usage.total.amount_nanos == 0:
+        return None
+    spenders = [(name, sums.amount_nanos) for name, sums in usage.models if sums.amount_nanos]
+    series = {name: index + 1 for index, (name, _nanos) in enumerate(spenders[:SERIES_MAX])}
+    legend = [Part(series[name], name, nanos) for name, nanos in spenders[:SERIES_MAX]]
+    rest = sum(nanos for _name, nanos in spenders[SERIES_MAX:])
+    if rest:
+        legend.append(Part(SERIES_MAX + 1, _("Other models"), rest))
+    peak = max(sum(by_model.values()) for by_model in usage.days.values())
+    step = _tick_step(peak)
+    top = -(-peak // step) * step
+    count = (last - timedelta(days=1)).day
+    days = [
+        _draw_day(first, number, count, _parts(usage.days.get(number, {}), series), top)
+        for number in range(1, count + 1)
+    ]
+    ticks = [
+        Tick(PLOT_TOP + PLOT_HEIGHT - PLOT_HEIGHT * value // top, dollars(value))
+        for value in range(0, top + 1, step)
+    ]
+    floor = PLOT_TOP + PLOT_HEIGHT
+    return Chart(days, ticks, legend, floor + 26, floor)
+
+
+def _tick_step(peak: int) -> int:
+    """The least of 1, 2, 5, 10, 20 ... nano-dollars that needs at most TICKS_MAX lines above zero."""
+    step = 1
+    while True:
+        for factor in (1, 2, 5):
+            if step * factor * TICKS_MAX >= peak:
+                return step * factor
+        step *= 10
+
+
+def _parts(by_model: Mapping[str, int], series: Mapping[str, int]) -> list[Part]:
+    parts = [
+        Part(series[name], name, nanos)
+        for name, nanos in by_model.items()
+        if nanos and name in series
+    ]
+    parts.sort()
+    rest = sum(nanos for name, nanos in by_model.items() if name not in series)
+    if rest:
+        parts.append(Part(SERIES_MAX + 1, _("Other models"), rest))
+    return parts
+
+
+def _draw_day(first: datetime, number: int, count: int, parts: list[Part], top: int) -> Day:
+    segments = []
+    below = 0
+    for part in parts:
+        # Both edges are rounded from sums, not the height: rounded heights would add up to a wrong total.
+        lower = PLOT_HEIGHT * 10 * below // top
+        below += part.nanos
+        upper = max(PLOT_HEIGHT * 10 * below // top, lower + 5)
+        y = (PLOT_TOP + PLOT_HEIGHT) * 10 - upper
+        segments.append(Segment(part.series, _tenths(y), _tenths(upper - lower)))
+    slot = 100_000 // count
+    left = 100_000 * (number - 1) // count
+    return Day(
+        number=number,
+        label=date_format(first.replace(day=number), "D, j M"),
+        slot_x=_percent(left),
+        slot_width=_percent(slot),
+        x=_percent(left + slot * 19 // 100),
+        width=_percent(slot * 62 // 100),
+        middle=_percent(left + slot // 2),
+        segments=segments,
+        parts=parts,
+        nanos=sum(part.nanos for part in parts),
+        is_labelled=number == 1 or number % 5 == 0,
+    )
+
+
+def _tenths(value: int) -> str:
+    return f"{value // 10}.{value % 10}"
+
+
+def _percent(thousandths: int) -> str:
+    return f"{thousandths // 1000}.{thousandths % 1000:03d}%"
+
+
+class ChargeLine(NamedTuple):
+    """A bucket of a charge. `list_amount` and `amount` are exact decimal texts, not rounded."""
+
+    label: str
+    quantity: int
+    list_nanos: int
+    per: int
+    list_amount: str
+    sell_bps: int
+    amount: str
+
+
+class Explanation(NamedTuple):
+    """A charge recomputed from the price book. `booked_nanos` is what was taken and what was written off;
+    `problem` says why it could not be recomputed, and is empty where it could."""
+
+    lines: list[ChargeLine]
+    exact_list: str
+    exact_sum: str
+    list_nanos: int
+    amount_nanos: int
+    booked_nanos: int
+    agrees: bool
+    above_input_tokens: int
+    price: Price | None
+    problem: str
+
+
+def explain_charge(call: CallRecord) -> Explanation | None:
+    """The charge of the call line by line, worked out anew from its price and its buckets, beside what was booked.
+
+    None where the call is not charged by rule: `explain_free` says why.
+    """
+    if explain_free(call):
+        return None
+    booked = call.amount_nanos + call.written_off_nanos
+    price = None
+    if call.price_id is not None:
+        price = Price.objects.prefetch_related("rates").filter(pk=call.price_id).first()
+    if price is None:
+        return _unexplained(
+            booked, None, _("The price of this call is not in the price book any more.")
+        )
+    try:
+        charge = pricing.charge_usage(price.frozen(), usage_of(call), call.service_tier)
+    except (pricing.PricingError, ValueError) as error:
+        return _unexplained(booked, price, str(error))
+    weight = pricing.MILLION
+    list_sum = sum(line.quantity * line.list_nanos * (weight // line.per) for line in charge.lines)
+    sale_sum = sum(
+        line.quantity * line.list_nanos * (weight // line.per) * line.sell_bps
+        for line in charge.lines
+    )
+    # The sum is rounded here once more, apart from charge_usage: the page shows both and they must agree.
+    rounded = divide_half_even(sale_sum, weight * pricing.BPS)
+    return Explanation(
+        lines=[_charge_line(line) for line in charge.lines],
+        exact_list=format_scaled(list_sum, LIST_DECIMALS),
+        exact_sum=format_scaled(sale_sum, SALE_DECIMALS),
+        list_nanos=charge.list_nanos,
+        amount_nanos=charge.amount_nanos,
+        booked_nanos=booked,
+        agrees=charge.amount_nanos == booked == rounded and charge.list_nanos == call.list_nanos,
+        above_input_tokens=charge.above_input_tokens,
+        price=price,
+        problem="",
+    )
+
+
+def _unexplained(booked: int, price: Price | None, problem: str) -> Explanation:
+    return Explanation([], "", "", 0, 0, booked, False, 0, price, problem)
+
+
+def _charge_line(line: pricing.Line) -> ChargeLine:
+    label = str(BUCKET_LABELS.get(line.bucket, line.bucket))
+    return ChargeLine(
+        label,
+        line.quantity,
+        line.list_nanos,
+        line.per,
+        line.list_amount,
+        line.sell_bps,
+        line.amount,
+    )
+
+
+def explain_free(call: CallRecord) -> str:
+    """Why a call costs nothing by rule; empty for one that is charged by its price."""
+    if call.status not in CHARGEABLE:
+        return str(WHY_FREE[call.status])
+    if not call.basis:
+        return _("The client left before anything was generated, so there is nothing to charge.")
+    if usage_of(call).is_empty:
+        return _("Every quantity of this call is zero, so there is nothing to charge.")
+    return ""
+
+
+def usage_of(call: CallRecord) -> pricing.Usage:
+    """The buckets of the record as the pricing functions take them. Raises ValueError for impossible ones."""
+    return pricing.Usage(
+        input_tokens=call.input_tokens,
+        cached_input_tokens=call.cached_input_tokens,
+        cache_write_tokens=call.cache_write_tokens,
+        cache_write_1h_tokens=call.cache_write_1h_tokens,
+        output_tokens=call.output_tokens,
+        reasoning_tokens=call.reasoning_tokens,
+        audio_input_tokens=call.audio_input_tokens,
+        audio_output_tokens=call.audio_output_tokens,
+        images=call.images,
+    )
+
+
+class Bucket(NamedTuple):
+    """A counted quantity; `is_part` marks reasoning, which is counted inside the output above it."""
+
+    label: str
+    quantity: int
+    is_part: bool
+
+
+def list_buckets(call: CallRecord) -> list[Bucket]:
+    """Every bucket that the call filled, and input and output in any case. Empty where usage is not known."""
+    if not call.basis:
+        return []
+    rows = [
+        ("input", call.input_tokens, True),
+        ("cached_input", call.cached_input_tokens, False),
+        ("cache_write", call.cache_write_tokens, False),
+        ("cache_write_1h", call.cache_write_1h_tokens, False),
+        ("audio_input", call.audio_input_tokens, False),
+        ("output", call.output_tokens, not call.images),
+        ("reasoning_output", call.reasoning_tokens, False),
+        ("audio_output", call.audio_output_tokens, False),
+        ("image", call.images, False),
+    ]
+    return [
+        Bucket(str(BUCKET_LABELS[name]), quantity, name == "reasoning_output")
+        for name, quantity, always in rows
+        if quantity or always
+    ]
+
+
+class Settlement(NamedTuple):
+    """How a call met the ledger: its hold, its capture, refunds of it, and whether they fit the record."""
+
+    hold: Hold | None
+    capture: Transfer | None
+    refunds: list[Transfer]
+    released_nanos: int
+    agrees: bool
+
+
+def read_settlement(call: CallRecord) -> Settlement:
+    """Hold and transfers of the call. `agrees` is False where the record charges what the ledger did not take."""
+    hold = Hold.objects.filter(pk=call.pk).first()
+    transfers = list(Transfer.objects.filter(call_id=call.pk, kind=Transfer.Kind.REFUND))
+    capture = Transfer.objects.filter(pk=call.pk, kind=Transfer.Kind.CAPTURE).first()
+    taken = capture.amount_nanos if capture else 0
+    released = max(call.hold_nanos - taken, 0)
+    return Settlement(hold, capture, transfers, released, taken == call.amount_nanos)
+
+
+def example_model() -> str:
+    """A model for the snippets: the shortest name of one that may be called."""
+    chat = Model.objects.filter(is_enabled=True, mode="chat").order_by("-name")
+    model = chat.filter(name=EXAMPLE_MODEL).first() or chat.first()
+    if model is None:
+        return EXAMPLE_MODEL
+    aliases: list[str] = model.aliases
+    return min([model.name, *aliases], key=len)
+
+
+def month_name(first: datetime) -> str:
+    """“November 2026”."""
+    return date_format(first, "F Y")
+
+
+def month_after(first: datetime, months: int) -> datetime:
+    """Midnight of the first, so many months later, in the same zone."""
+    year, month = divmod(first.year * 12 + first.month - 1 + months, 12)
+    return timezone.make_aware(datetime(year, month + 1, 1), first.tzinfo)  # noqa: DTZ001

@@ -6,6 +6,7 @@ a client that has its whole answer has a settled call, whatever happens to this 
 """
 
 import asyncio
+import re
 import time
 from typing import Any
 
@@ -30,6 +31,10 @@ from gateway.upstream import Answer, Broken, NotReached, TooSlow, UpstreamError
 from gateway.usage import estimated_usage
 from gateway.wire import Headers, Wire
 
+# Keys and the ids of organizations and projects, in the forms that vendors give them.
+_OUR_SECRETS = re.compile(
+    r"\b(?:sk|org|proj|key|acct|user|AIza)[-_][A-Za-z0-9*_.-]*[A-Za-z0-9*]|\bAIza[\w-]+"
+)
 ERROR_BYTES_MAX = 64 * 1024
 RETRIED_STATUSES = frozenset({429, 500, 502, 503, 504, 529})
 OUR_ACCOUNT_STATUSES = frozenset({401, 402, 403, 407})
@@ -220,11 +225,13 @@ class _Carrier:
         try:
             while not watcher.is_done and watcher.error is None:
                 chunk = await answer.chunk()
-                if chunk is None:
-                    break
-                passed = b"".join([watcher.pass_event(event) for event in splitter.feed(chunk)])
+                # A last event may end with the stream instead of with a blank line.
+                events = [splitter.rest] if chunk is None else splitter.feed(chunk)
+                passed = b"".join([watcher.pass_event(event) for event in events])
                 if passed:
                     await self._send(passed)
+                if chunk is None:
+                    break
             await answer.finish()
         except EventTooLong:
             return UpstreamFailed("The provider sent an event without end.")
@@ -285,12 +292,18 @@ async def _refusal(answer: Answer) -> Outcome | GatewayError:
 
 
 def _error_fields(answer: Any) -> dict[str, str]:
+    """The texts of an error in a provider's answer, without what speaks of our keys and accounts there."""
+    if isinstance(answer, list) and len(answer) == 1:
+        answer = answer[0]
     error = answer.get("error") if isinstance(answer, dict) else None
     if isinstance(error, str):
-        return {"message": error[:2000]}
+        error = {"message": error}
     if not isinstance(error, dict):
         return {}
-    return {name: value[:2000] for name, value in error.items() if isinstance(value, str)}
+    texts = {name: str(value) for name, value in error.items() if type(value) in (str, int)}
+    if type(error.get("message")) is not str:
+        texts.pop("message", None)
+    return {name: _OUR_SECRETS.sub("…", value)[:2000] for name, value in texts.items()}
 
 
 def _seconds(text: str | None) -> int | None:

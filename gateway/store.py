@@ -4,6 +4,7 @@ stands here and in batch.py.
 Three kinds of connection: one for money (batch.py), one that listens (watch.py), and a small pool for reads.
 """
 
+import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -20,8 +21,10 @@ from gateway.batch import APPLY
 from gateway.call import Caller, Memo, Record, encode_records
 from gateway.catalog import Catalog, Channel, Model
 from gateway.configuration import Configuration
-from gateway.credentials import unseal
+from gateway.credentials import BadCredential, unseal
 from gateway.money_line import MoneyLine
+
+logger = logging.getLogger(__name__)
 
 OWNER_LOCK_CLASS = 7301
 SWEEP_LOCK_CLASS = 7302
@@ -161,12 +164,17 @@ class Store:
         channels: dict[str, tuple[Channel, ...]] = {}
         for row in await self._query(CHANNELS, ()):
             channel = self._channel(row)
-            channels[channel.provider] = (*channels.get(channel.provider, ()), channel)
+            if channel is not None:
+                channels[channel.provider] = (*channels.get(channel.provider, ()), channel)
         return Catalog(models=models, prices=prices, channels=channels)
 
-    def _channel(self, row: dict[str, Any]) -> Channel:
+    def _channel(self, row: dict[str, Any]) -> Channel | None:
         owner = f"{row['provider']}:{row['name']}"
-        credential = unseal(bytes(row["credential"]), self._configuration.credential_key, owner)
+        try:
+            credential = unseal(bytes(row["credential"]), self._configuration.credential_key, owner)
+        except BadCredential:
+            logger.error("the credential of channel %s does not open: it is left out", owner)
+            return None
         return Channel(**{**row, "credential": credential})
 
     async def balance(self, caller: Caller, now: datetime) -> dict[str, int]:

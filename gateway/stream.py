@@ -4,7 +4,8 @@ The watcher sees each event as it passes. It decides which bytes may go to the c
 the settlement is written (the usage report and `[DONE]`), and which are not the client's (usage nobody asked for).
 """
 
-from typing import Any
+import json
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -24,6 +25,7 @@ class _Delta(msgspec.Struct):
 
 
 class _Choice(msgspec.Struct):
+    index: Any = 0
     delta: _Delta | None = None
     finish_reason: Any = None
 
@@ -35,7 +37,24 @@ class _Chunk(msgspec.Struct):
     service_tier: Any = None
 
 
+T = TypeVar("T")
 _decoder = msgspec.json.Decoder(_Chunk)
+
+
+def _decode(data: bytes, decoder: "msgspec.json.Decoder[T]") -> T | None:
+    """The JSON in `data` in the decoder's shape, None where it has another.
+
+    Half of a surrogate pair, as vendors send when they cut a character in two, is no text for msgspec; the standard
+    library takes it.
+    """
+    try:
+        return decoder.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        pass
+    try:
+        return msgspec.convert(json.loads(data), decoder.type)
+    except (ValueError, RecursionError):
+        return None
 
 
 class StreamWatcher:
@@ -48,12 +67,26 @@ class StreamWatcher:
         self.usage: Usage | None = None
         self.service_tier: str | None = None
         self.is_done = False
-        self.has_finished = False
+        self._seen: set[Any] = set()
+        self._finished: set[Any] = set()
         self.error: Any = None
         self.kept_back: list[bytes] = []
 
+    @property
+    def has_finished(self) -> bool:
+        """Whether every choice that began has given its reason to end."""
+        return bool(self._seen) and self._seen == self._finished
+
     def pass_event(self, event: bytes) -> bytes:
         """The bytes of this event that the client gets now; empty if they are kept back or not for him."""
+        passed = self._look_at(event)
+        if passed and self.kept_back:
+            # What follows bytes that are kept back waits too, or their order would change.
+            self.kept_back.append(passed)
+            return b""
+        return passed
+
+    def _look_at(self, event: bytes) -> bytes:
         data = data_of(event)
         if data is None:
             return event
@@ -61,9 +94,8 @@ class StreamWatcher:
             self.is_done = True
             self.kept_back.append(event)
             return b""
-        try:
-            chunk = _decoder.decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        chunk = _decode(data, _decoder)
+        if chunk is None:
             # Not a shape that we know: the client gets it as it is, and it counts as output by its size.
             self.generated.add(data.decode("latin-1"))
             return event
@@ -84,15 +116,18 @@ class StreamWatcher:
         return b""
 
     def _count(self, choice: _Choice) -> None:
+        index = choice.index if isinstance(choice.index, int) else 0
+        self._seen.add(index)
         if choice.finish_reason is not None:
-            self.has_finished = True
+            self._finished.add(index)
         delta = choice.delta
         if delta is None:
             return
         for text in (delta.content, delta.reasoning_content or delta.reasoning, delta.refusal):
             if isinstance(text, str):
                 self.generated.add(text)
-        for call in (*(delta.tool_calls or ()), {"function": delta.function_call}):
+        calls = delta.tool_calls if isinstance(delta.tool_calls, list) else []
+        for call in (*calls, {"function": delta.function_call}):
             function = call.get("function") if isinstance(call, dict) else None
             if isinstance(function, dict):
                 self.generated.add(str(function.get("name") or ""))
@@ -120,9 +155,8 @@ class PlainAnswer(msgspec.Struct, frozen=True):
 
 def read_plain_answer(body: bytes, dialect: Dialect) -> PlainAnswer | None:
     """The parts of a Chat Completions answer that matter to us; None for what is none (HTML, cut JSON, an array)."""
-    try:
-        completion = _completion_decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    completion = _decode(body, _completion_decoder)
+    if completion is None:
         return None
     if completion.error is None and not isinstance(completion.choices, list):
         return None
@@ -142,7 +176,8 @@ def _texts(choices: Any) -> list[str]:
         if not isinstance(message, dict):
             continue
         found += [message.get(name) for name in ("content", "reasoning_content", "refusal")]
-        for call in message.get("tool_calls") or ():
+        calls = message.get("tool_calls")
+        for call in calls if isinstance(calls, list) else ():
             function = call.get("function") if isinstance(call, dict) else None
             if isinstance(function, dict):
                 found += [function.get("name"), function.get("arguments")]

@@ -15,6 +15,7 @@ from types import TracebackType
 
 from pyreqwest.client import Client, ClientBuilder
 from pyreqwest.exceptions import (
+    BuilderError,
     ConnectError,
     ConnectTimeoutError,
     PyreqwestError,
@@ -121,6 +122,14 @@ class Upstream:
             .referer(False)
             .user_agent("tollgate")
             .connect_timeout(timedelta(seconds=configuration.connect_timeout_s))
+            # A call given up before its head arrived goes on inside the library until this ends it.
+            .read_timeout(
+                timedelta(
+                    seconds=max(
+                        configuration.first_byte_timeout_s, configuration.between_bytes_timeout_s
+                    )
+                )
+            )
             .pool_idle_timeout(timedelta(seconds=POOL_IDLE_S))
             .pool_max_idle_per_host(1024)
             .gzip(False)
@@ -145,8 +154,9 @@ class Upstream:
                 )  # else first bytes wait for a buffer, and leaving early does not close
                 .build_streamed()
             )
-        except ValueError as error:
-            raise NotReached(f"bad channel address or credential: {error}") from error
+        except ValueError:
+            # The library's words quote what they refuse, which may be the credential.
+            raise NotReached("the channel's address or credential cannot be sent") from None
         try:
             async with asyncio.timeout(self._configuration.first_byte_timeout_s):
                 response = await request.__aenter__()
@@ -154,6 +164,8 @@ class Upstream:
             if isinstance(error, ConnectTimeoutError) and _is_connect(error):
                 raise NotReached("connect timeout") from error
             raise TooSlow("first_byte") from error
+        except BuilderError:
+            raise NotReached("the channel's address cannot be called") from None
         except ConnectError as error:
             raise (NotReached if _is_connect(error) else Broken)(_causes(error)) from error
         except PyreqwestError as error:

@@ -83,23 +83,46 @@ class Watch:
         await connection.execute("LISTEN tollgate_catalog")
         # What changed while nobody listened is unknown: forget everything before the caches are trusted again.
         self._on_key("*")
-        await self._on_catalog()
+        await self._reload_catalog()
         seen_at = 0.0
         while True:
             asked_at = time.monotonic()
-            async with asyncio.timeout(ROUND_TIMEOUT_S):
-                if asked_at - seen_at >= SEEN_EVERY_S:
-                    seen_at = asked_at
-                    await connection.execute(PULSE, (self._busy_since(), self._owner_id))
-                else:
-                    await connection.execute("SELECT 1")
-                catalog_changed = False
-                async for notification in connection.notifies(timeout=ROUND_S):
-                    if notification.channel == "tollgate_keys":
-                        self._on_key(notification.payload)
-                    else:
-                        catalog_changed = True
+            pulse = asked_at - seen_at >= SEEN_EVERY_S
+            if pulse:
+                seen_at = asked_at
+            round_trip = asyncio.create_task(self._round(connection, pulse))
+            done, _ = await asyncio.wait((round_trip,), timeout=ROUND_TIMEOUT_S)
+            if not done:
+                # Cut the socket first: to cancel politely, psycopg would ask the silent server and wait for it.
+                connection.pgconn.finish()
+                round_trip.cancel()
+                await asyncio.gather(round_trip, return_exceptions=True)
+                raise TimeoutError("no answer on the listening connection")
+            catalog_changed = round_trip.result()
             # Only what was sent before the question is proven to have arrived.
             self._proven_at = asked_at
             if catalog_changed:
-                await self._on_catalog()
+                await self._reload_catalog()
+
+    async def _round(self, connection: AsyncConnection, pulse: bool) -> bool:
+        """Ask, then take in what is announced. Answers whether the catalog changed."""
+        if pulse:
+            await connection.execute(PULSE, (self._busy_since(), self._owner_id))
+        else:
+            await connection.execute("SELECT 1")
+        catalog_changed = False
+        async for notification in connection.notifies(timeout=ROUND_S):
+            if notification.channel == "tollgate_keys":
+                self._on_key(notification.payload)
+            else:
+                catalog_changed = True
+        return catalog_changed
+
+    async def _reload_catalog(self) -> None:
+        """One row that cannot be read must not keep this process from hearing of revoked keys, or of its repair."""
+        try:
+            await self._on_catalog()
+        except (psycopg.Error, OSError, TimeoutError):
+            raise
+        except Exception:
+            logger.exception("the catalog cannot be read; the last one stays in use")

@@ -14,6 +14,8 @@ from gateway.store import first_id_at
 from gateway.wire import Wire
 
 LIMIT_DEFAULT = 20
+MOMENT_MIN = datetime(1970, 1, 1, tzinfo=UTC)
+MOMENT_MAX = datetime(9000, 1, 1, tzinfo=UTC)
 LIMIT_MAX = 100
 SOURCES = ("api", "task")
 STATUSES = ("completed", "upstream_failed", "client_gone", "timed_out", "lost", "refused")
@@ -67,7 +69,7 @@ async def get_call(wire: Wire, services: Services, name: str) -> None:
 def _limit(text: str | None) -> int:
     if text is None:
         return LIMIT_DEFAULT
-    if not text.isdecimal() or not 1 <= int(text) <= LIMIT_MAX:
+    if not text.isdecimal() or len(text) > 9 or not 1 <= int(text) <= LIMIT_MAX:
         raise BadRequest(f"'limit' must be between 1 and {LIMIT_MAX}.", param="limit")
     return int(text)
 
@@ -110,7 +112,7 @@ def _moment(name: str, text: str) -> datetime:
             f"'{name}' must be a time such as 2026-11-21T09:00:00Z.", param=name
         ) from None
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    if not 1970 <= moment.year <= 9000:
+    if not MOMENT_MIN <= moment <= MOMENT_MAX:
         raise BadRequest(f"'{name}' must be a time such as 2026-11-21T09:00:00Z.", param=name)
     return moment
 

@@ -19,6 +19,7 @@ from gateway.settle import carry
 from gateway.wire import Headers, Wire
 
 CHOICES_MAX = 128
+LIMIT_FIELDS = ("max_tokens", "max_completion_tokens")
 TIERS = {"auto": "standard", "default": "standard", "flex": "flex", "priority": "priority"}
 # Fields by which a caller would name another provider, another credential or his own bill.
 REFUSED_FIELDS = (
@@ -52,7 +53,7 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     raw: bytes
     choices: int
     asked: int | None
-    limit_field: str
+    limit_fields: tuple[str, ...]
     audio_output: bool
 
 
@@ -78,7 +79,7 @@ def prepare(call: Call, raw: bytes, services: Services) -> Prepared:
             param="web_search_options",
         )
     choices = take_count(body, "n", 1, CHOICES_MAX) or 1
-    asked, limit_field = _asked_limit(body, model, services)
+    asked, limit_fields = _asked_limit(body, model, services)
     changed = _rename_model(body, model)
     changed = _ask_for_usage(call, body) or changed
     return Prepared(
@@ -86,8 +87,8 @@ def prepare(call: Call, raw: bytes, services: Services) -> Prepared:
         raw=msgspec.json.encode(body) if changed else raw,
         choices=choices,
         asked=asked,
-        limit_field=limit_field,
-        audio_output="audio" in (body.get("modalities") or ()),
+        limit_fields=limit_fields,
+        audio_output=_wants_audio(body),
     )
 
 
@@ -127,18 +128,30 @@ def _tier(body: dict[str, Any], price: Price) -> str:
     return tier
 
 
-def _asked_limit(body: dict[str, Any], model: Model, services: Services) -> tuple[int | None, str]:
-    """The client's limit of output tokens, and the field that carries it; both fields given: the smaller counts."""
+def _asked_limit(
+    body: dict[str, Any], model: Model, services: Services
+) -> tuple[int | None, tuple[str, ...]]:
+    """The client's limit of output tokens, and the fields that carry it."""
     limits = {}
-    for name in ("max_completion_tokens", "max_tokens"):
+    for name in LIMIT_FIELDS:
         limit = take_count(body, name, 1, INT_MAX)
         if limit is not None:
             limits[name] = limit
+    if len(set(limits.values())) > 1:
+        raise BadRequest(
+            f"{' and '.join(limits)} name two different limits.", param=LIMIT_FIELDS[0]
+        )
     if limits:
-        field = min(limits, key=lambda name: limits[name])
-        return limits[field], field
+        return min(limits.values()), tuple(limits)
     channels = services.catalog.channels.get(model.provider, ())
-    return None, DIALECTS[channels[0].dialect].output_limit if channels else "max_tokens"
+    return None, (DIALECTS[channels[0].dialect].output_limit if channels else LIMIT_FIELDS[0],)
+
+
+def _wants_audio(body: dict[str, Any]) -> bool:
+    modalities = body.get("modalities")
+    if modalities is not None and not isinstance(modalities, list):
+        raise BadRequest("'modalities' must be a list.", param="modalities")
+    return "audio" in (modalities or ())
 
 
 def _rename_model(body: dict[str, Any], model: Model) -> bool:
@@ -217,7 +230,7 @@ async def reserve(call: Call, prepared: Prepared, services: Services) -> Request
         headers.append((b"x-tollgate-max-tokens", str(each).encode()))
     if each != prepared.asked and (headers or call.model.max_completion_tokens is None):
         # Unknown to the provider too, or lowered: then only a limit in the body makes the worst case fit the hold.
-        raw = msgspec.json.encode({**body, prepared.limit_field: each})
+        raw = msgspec.json.encode({**body, **dict.fromkeys(prepared.limit_fields, each)})
     call.output_tokens_max = each * choices
     return Request(call=call, body=raw, headers=headers)
 

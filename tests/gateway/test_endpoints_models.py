@@ -1,0 +1,140 @@
+"""GET /v1/models: what can be called, and at what price."""
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+import httpx
+import openai
+import pytest
+
+from tests.world import GatewayProcess, Tenant, World, client
+
+
+@pytest.fixture(scope="module")
+def http(gateway: GatewayProcess) -> Iterator[httpx.Client]:
+    with client(gateway) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def listed(http: httpx.Client) -> dict[str, dict[str, Any]]:
+    """The list, by id."""
+    answer = http.get("/v1/models")
+    assert answer.status_code == 200
+    assert answer.json()["object"] == "list"
+    return {model["id"]: model for model in answer.json()["data"]}
+
+
+def test_the_list_needs_no_key_and_a_bad_one_does_no_harm(http: httpx.Client) -> None:
+    answer = http.get("/v1/models", headers={"authorization": "Bearer nonsense"})
+    assert answer.status_code == 200
+    assert answer.content == http.get("/v1/models").content
+
+
+def test_the_list_holds_every_priced_chat_model_once_and_by_name(
+    world: World, listed: dict[str, dict[str, Any]]
+) -> None:
+    rows = world.database.query(
+        "SELECT DISTINCT m.name FROM gateway_model m JOIN billing_price p ON p.model = m.name"
+        " WHERE m.mode = 'chat' AND m.is_enabled AND p.group_id IS NULL AND p.effective_from <= now()"
+    )
+    assert list(listed) == sorted(row["name"] for row in rows)
+    assert len(listed) > 20
+
+
+def test_an_entry_says_what_agents_read(listed: dict[str, dict[str, Any]]) -> None:
+    model = listed["openai/gpt-5.5"]
+    assert (model["object"], model["owned_by"]) == ("model", "openai")
+    assert (model["context_length"], model["max_completion_tokens"]) == (1_050_000, 128_000)
+    assert model["aliases"] == ["gpt-5.5"]
+    assert model["modality"]
+    assert isinstance(model["created"], int)
+
+
+def test_prices_are_per_token_half_of_list_and_agree_with_the_price_book(
+    world: World, listed: dict[str, dict[str, Any]]
+) -> None:
+    names = {
+        "input": "prompt",
+        "output": "completion",
+        "cached_input": "cache_read",
+        "cache_write": "cache_write",
+    }
+    rates = world.database.query(
+        "SELECT p.model, r.bucket, r.list_nanos, r.per, coalesce(r.sell_bps, p.sell_bps) AS sell_bps"
+        " FROM billing_price p JOIN billing_pricerate r ON r.price_id = p.id"
+        " WHERE r.tier = 'standard' AND r.above_input_tokens = 0 AND r.bucket = ANY(%s)",
+        list(names),
+    )
+    checked = 0
+    for rate in rates:
+        model = listed.get(rate["model"])
+        if model is None:
+            continue
+        shown = names[rate["bucket"]]
+        listed_usd = Decimal(rate["list_nanos"]) / 10**9 / rate["per"]
+        assert Decimal(model["pricing"]["list"][shown]) == listed_usd
+        assert Decimal(model["pricing"][shown]) == listed_usd * rate["sell_bps"] / 10_000
+        checked += 1
+    assert checked > 60
+
+
+def test_the_flagship_costs_half_of_what_its_vendor_asks(listed: dict[str, dict[str, Any]]) -> None:
+    pricing = listed["openai/gpt-5.5"]["pricing"]
+    assert (pricing["list"]["prompt"], pricing["list"]["completion"]) == ("0.000005", "0.00003")
+    assert (pricing["prompt"], pricing["completion"]) == ("0.0000025", "0.000015")
+    assert pricing["cache_read"] == "0.00000025"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "openai/gpt-5.5",
+        "openai%2Fgpt-5.5",
+        "openai%2fgpt-5.5",
+        "%6Fpenai/gpt-5.5",
+        "openai/gpt-5.5?a=b",
+    ],
+)
+def test_one_model_is_found_with_a_raw_slash_and_with_an_encoded_one(
+    http: httpx.Client, listed: dict[str, dict[str, Any]], path: str
+) -> None:
+    answer = http.get(f"/v1/models/{path}")
+    assert answer.status_code == 200
+    assert answer.json() == listed["openai/gpt-5.5"]
+
+
+def test_one_model_is_found_by_its_alias_under_that_name(
+    http: httpx.Client, listed: dict[str, dict[str, Any]]
+) -> None:
+    answer = http.get("/v1/models/gpt-5.5").json()
+    assert answer == {**listed["openai/gpt-5.5"], "id": "gpt-5.5"}
+    slashed = http.get("/v1/models/upstage/solar-pro-3").json()
+    assert slashed == {**listed["upstage/solar-pro3"], "id": "upstage/solar-pro-3"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["nope", "GPT-5.5", "OpenAI/gpt-5.5", "openai/", "openai", "openai/openai/gpt-5.5", "gpt-5.5/", " gpt-5.5",
+     "gpt-5.5%20", "text-embedding-3-small", "openai/gpt-5.3-codex", "openai/gpt-image-2", "x" * 3000, "a%22b%0a"],
+)  # fmt: skip
+def test_a_model_that_cannot_be_called_is_a_json_404(http: httpx.Client, name: str) -> None:
+    answer = http.get(f"/v1/models/{name}")
+    assert answer.status_code == 404
+    error = answer.json()["error"]
+    assert (error["code"], error["param"]) == ("model_not_found", "model")
+    assert len(answer.content) < 500
+
+
+def test_the_official_client_reads_the_list_and_one_model(
+    gateway: GatewayProcess, alice: Tenant
+) -> None:
+    with openai.OpenAI(base_url=gateway.base_url, api_key=alice.key, max_retries=0) as sdk:
+        names = [model.id for model in sdk.models.list()]
+        assert "openai/gpt-5.5" in names
+        assert sdk.models.retrieve("openai/gpt-5.5").owned_by == "openai"
+        with pytest.raises(openai.NotFoundError) as refused:
+            sdk.models.retrieve("openai/nope")
+        assert refused.value.code == "model_not_found"
+        assert refused.value.request_id is not None

@@ -1,0 +1,88 @@
+"""Upper bounds of what a call can use."""
+
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.estimate import (
+    FLOOR_OUTPUT_TOKENS,
+    IMAGE_TOKENS_MAX,
+    OUTPUT_TOKENS_UNKNOWN,
+    bound_input_tokens,
+    bound_output_tokens,
+)
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+PART = st.dictionaries(st.sampled_from(["type", "image_url", "input_audio", "text"]), JSON)
+MESSAGE = JSON | st.fixed_dictionaries({"content": JSON | st.lists(PART | JSON, max_size=4)})
+
+
+def bound(*content: Any) -> tuple[int, int]:
+    """The bound for one user message of these parts, and the size of its body."""
+    body = {"messages": [{"role": "user", "content": list(content)}]}
+    size = len(msgspec.json.encode(body))
+    return bound_input_tokens(size, body), size
+
+
+@given(st.lists(st.text(), min_size=1, max_size=5))
+def test_text_is_bounded_by_its_bytes(texts: list[str]) -> None:
+    body = {"messages": [{"role": "user", "content": text} for text in texts]}
+    raw = msgspec.json.encode(body)
+    assert bound_input_tokens(len(raw), body) == len(raw)
+    assert len(raw) >= sum(len(text.encode()) for text in texts)
+
+
+def test_tools_and_formats_count_as_text() -> None:
+    body = {"messages": [{"content": "x"}], "tools": [{"function": {"name": "y" * 5000}}]}
+    assert bound_input_tokens(len(msgspec.json.encode(body)), body) > 5000
+
+
+@pytest.mark.parametrize("as_object", [True, False])
+def test_an_inline_picture_costs_a_picture_and_not_its_bytes(as_object: bool) -> None:
+    data = "data:image/png;base64," + "A" * 100_000
+    tokens, size = bound({"type": "image_url", "image_url": {"url": data} if as_object else data})
+    assert tokens == size - len(data) + IMAGE_TOKENS_MAX
+    assert tokens < IMAGE_TOKENS_MAX + 200
+
+
+def test_each_linked_picture_costs_a_picture() -> None:
+    link = {"type": "image_url", "image_url": {"url": "https://example.com/cat.png"}}
+    tokens, size = bound(link, link, {"type": "text", "text": "two cats"})
+    assert tokens == size + 2 * IMAGE_TOKENS_MAX
+
+
+def test_sound_costs_by_its_length() -> None:
+    data = "A" * 640_000
+    tokens, size = bound({"type": "input_audio", "input_audio": {"data": data, "format": "wav"}})
+    assert tokens == size - len(data) + 10_000 + 128
+
+
+@given(st.lists(MESSAGE, max_size=5))
+def test_no_shape_of_messages_breaks_the_bound(messages: list[Any]) -> None:
+    body = {"messages": messages}
+    assert bound_input_tokens(len(msgspec.json.encode(body)), body) >= 0
+
+
+@pytest.mark.parametrize("messages", [None, [], [5], ["x"], [None], [[]], [{"content": 7}]])
+def test_messages_of_no_known_shape_are_bounded_by_bytes(messages: Any) -> None:
+    assert bound_input_tokens(77, {"messages": messages}) == 77
+
+
+def test_output_is_bounded_by_the_first_limit_that_is_known() -> None:
+    assert bound_output_tokens(None, 128_000, 400_000) == 128_000
+    assert bound_output_tokens(None, None, 32_000) == 32_000
+    assert bound_output_tokens(None, None, None) == OUTPUT_TOKENS_UNKNOWN
+
+
+def test_a_limit_that_was_asked_for_counts_up_to_what_the_model_gives() -> None:
+    assert bound_output_tokens(1, 128_000, 400_000) == 1
+    assert bound_output_tokens(FLOOR_OUTPUT_TOKENS, None, None) == FLOOR_OUTPUT_TOKENS
+    assert bound_output_tokens(2**31 - 1, 128_000, 400_000) == 128_000
+    assert bound_output_tokens(2**31 - 1, None, None) == OUTPUT_TOKENS_UNKNOWN

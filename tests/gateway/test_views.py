@@ -1,0 +1,458 @@
+"""A group's pages: for each, a stranger, an outsider, a member, an admin and the operator."""
+
+import re
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from django.core.management import call_command
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts.models import APIKey
+from accounts.services import issue_key
+from billing.models import Price
+from billing.presentation import first_id_at
+from gateway.models import CallRecord
+from tests.people import People, make_people
+
+HTMX = {"HX-Request": "true"}
+HOSTILE = "<script>alert(1)</script>"
+
+
+@pytest.fixture(autouse=True)
+def _static_files(settings: Any) -> None:
+    """The folder that collectstatic fills; WhiteNoise warns where it is missing."""
+    settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)
+
+
+@pytest.fixture
+def people(db: None) -> People:
+    return make_people()
+
+
+@pytest.fixture
+def key(people: People) -> APIKey:
+    return issue_key(people.group, people.alice, "ci")[0]
+
+
+def record(key: APIKey, seconds_ago: float = 0, **fields: Any) -> CallRecord:
+    at = timezone.now() - timedelta(seconds=seconds_ago)
+    return CallRecord.objects.create(
+        id=UUID(int=first_id_at(at).int | uuid4().int & (2**62 - 1)),
+        organization_id=key.group.organization_id,
+        group=key.group,
+        api_key=key,
+        created_at=at,
+        **{
+            "endpoint": "chat/completions",
+            "model": "openai/gpt-5.5",
+            "status": "completed",
+            "basis": "reported",
+        }
+        | fields,
+    )
+
+
+def rows_of(html: str) -> list[str]:
+    return re.findall(r'<tr id="(call_[0-9a-f]{32})"', html)
+
+
+@pytest.mark.parametrize("name", ["group_keys", "group_usage", "group_calls"])
+def test_who_may_open_a_tab(client: Client, people: People, name: str) -> None:
+    url = reverse(name, args=[people.group.pk])
+    assert client.get(url)["Location"] == f"/accounts/login/?next={url}"
+    for user, status in (
+        (people.charlie, 404),
+        (people.bob, 200),
+        (people.alice, 200),
+        (people.olga, 200),
+    ):
+        client.force_login(user)
+        assert client.get(url).status_code == status, user
+        assert client.head(url).status_code == status, user
+
+
+def test_the_group_leads_to_its_keys(client: Client, people: People) -> None:
+    url = reverse("group", args=[people.group.pk])
+    client.force_login(people.charlie)
+    assert client.get(url).status_code == 404
+    client.force_login(people.bob)
+    assert client.get(url)["Location"] == f"{url}keys/"
+
+
+def test_who_may_open_a_call(client: Client, people: People, key: APIKey) -> None:
+    call = record(key)
+    url = reverse("call", args=[people.group.pk, call.public_id])
+    assert client.get(url)["Location"] == f"/accounts/login/?next={url}"
+    for user, status in (
+        (people.charlie, 404),
+        (people.bob, 200),
+        (people.alice, 200),
+        (people.olga, 200),
+    ):
+        client.force_login(user)
+        assert client.get(url).status_code == status, user
+
+
+def test_a_call_is_not_found_through_another_group(
+    client: Client, people: People, key: APIKey
+) -> None:
+    call = record(key)
+    client.force_login(people.charlie)
+    url = reverse("call", args=[people.foreign_group.pk, call.public_id])
+    assert client.get(url).status_code == 404
+
+
+@pytest.mark.parametrize("name", ["call_x", "call_" + "0" * 32, "0" * 32, "call_" + "g" * 32])
+def test_what_is_no_call_is_not_found(client: Client, people: People, name: str) -> None:
+    client.force_login(people.alice)
+    assert client.get(reverse("call", args=[people.group.pk, name])).status_code == 404
+
+
+def test_the_tab_that_is_open_is_marked(client: Client, people: People) -> None:
+    client.force_login(people.bob)
+    html = client.get(reverse("group_usage", args=[people.group.pk])).content.decode()
+    assert re.findall(r'id="tab-(\w+)"[^>]*aria-current="page"', html) == ["usage"]
+
+
+# Keys
+
+
+def test_a_key_is_shown_once_with_what_to_do_with_it(client: Client, people: People) -> None:
+    client.force_login(people.bob)
+    url = reverse("group_keys", args=[people.group.pk])
+    html = client.post(url, {"name": "laptop"}).content.decode()
+    [secret] = set(re.findall(r"tollgate-v1-[a-z0-9]{12}-[A-Za-z0-9]{43}", html))
+    assert html.count(secret) == 4, "alone, and in three snippets"
+    assert "http://testserver/v1/chat/completions" in html
+    assert (
+        "export OPENAI_BASE_URL=&quot;http://testserver/v1&quot;" in html
+        or 'OPENAI_BASE_URL="http://testserver/v1"' in html
+    )
+    made = APIKey.objects.get()
+    assert (made.created_by, made.group, made.name) == (people.bob, people.group, "laptop")
+    again = client.get(url).content.decode()
+    assert made.public_id in again
+    assert secret not in again
+    assert secret.rsplit("-", 1)[1] not in again
+
+
+def test_a_key_without_a_name_is_not_issued(client: Client, people: People) -> None:
+    client.force_login(people.bob)
+    response = client.post(reverse("group_keys", args=[people.group.pk]), {"name": " "})
+    assert response.status_code == 422
+    assert "data-open" in response.content.decode(), "the dialog opens again, with the reason"
+    assert not APIKey.objects.exists()
+
+
+def test_an_outsider_issues_nothing(client: Client, people: People) -> None:
+    client.force_login(people.charlie)
+    assert (
+        client.post(reverse("group_keys", args=[people.group.pk]), {"name": "x"}).status_code == 404
+    )
+    assert not APIKey.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("who", "allowed"), [("alice", True), ("olga", True), ("bob", False), ("charlie", False)]
+)
+def test_alices_key_is_changed_by_whom_it_may_be(
+    client: Client, people: People, key: APIKey, who: str, allowed: bool
+) -> None:
+    client.force_login(getattr(people, who))
+    args = [people.group.pk, key.pk]
+    status = 302 if allowed else 404
+    assert client.post(reverse("rename_key", args=args), {"name": "new"}).status_code == status
+    assert client.post(reverse("revoke_key", args=args)).status_code == status
+    key.refresh_from_db()
+    assert (key.name == "new") is allowed
+    assert (key.state == "revoked") is allowed
+
+
+def test_a_member_changes_his_own_key_and_is_offered_no_other(
+    client: Client, people: People, key: APIKey
+) -> None:
+    own = issue_key(people.group, people.bob, "laptop")[0]
+    client.force_login(people.bob)
+    html = client.get(reverse("group_keys", args=[people.group.pk])).content.decode()
+    assert f"/keys/{own.pk}/revoke/" in html
+    assert f"/keys/{key.pk}/revoke/" not in html
+    assert client.post(reverse("revoke_key", args=[people.group.pk, own.pk])).status_code == 302
+
+
+def test_a_key_is_not_reached_through_another_group(
+    client: Client, people: People, key: APIKey
+) -> None:
+    client.force_login(people.charlie)
+    args = [people.foreign_group.pk, key.pk]
+    assert client.post(reverse("revoke_key", args=args)).status_code == 404
+    key.refresh_from_db()
+    assert key.state == "active"
+
+
+def test_renaming_inline_answers_the_row(client: Client, people: People, key: APIKey) -> None:
+    client.force_login(people.alice)
+    url = reverse("rename_key", args=[people.group.pk, key.pk])
+    html = client.post(url, {"name": HOSTILE}, headers=HTMX).content.decode()
+    assert html.strip().startswith(f'<tr id="key-{key.pk}"')
+    assert "&lt;script&gt;" in html
+    assert HOSTILE not in html
+    response = client.post(url, {"name": ""}, headers=HTMX)
+    assert response.status_code == 422
+    assert "This field is required." in response.content.decode()
+
+
+def test_a_link_with_rename_opens_that_row_for_editing(
+    client: Client, people: People, key: APIKey
+) -> None:
+    url = reverse("group_keys", args=[people.group.pk])
+    for user, fields in ((people.alice, 1), (people.bob, 0)):
+        client.force_login(user)
+        html = client.get(url, {"rename": str(key.pk)}).content.decode()
+        assert html.count('class="rename"') == fields
+
+
+def test_keys_tell_their_month(client: Client, people: People, key: APIKey) -> None:
+    record(key, amount_nanos=1_520_000)
+    client.force_login(people.bob)
+    html = client.get(reverse("group_keys", args=[people.group.pk])).content.decode()
+    assert 'title="Show them">1</a>' in html
+    assert '$0.<span class="money-fraction">00152</span>' in html
+
+
+# Usage
+
+
+def test_usage_of_a_month(client: Client, people: People, key: APIKey) -> None:
+    record(
+        key,
+        amount_nanos=2_000_000_000,
+        list_nanos=4_000_000_000,
+        input_tokens=1200,
+        output_tokens=34,
+    )
+    record(key, status="upstream_failed", basis="")
+    client.force_login(people.bob)
+    url = reverse("group_usage", args=[people.group.pk])
+    html = client.get(url).content.decode()
+    assert "$4.00 at list price" in html
+    assert "1,234" in html
+    assert "50.0% of calls, not charged" in html
+    assert "<svg" in html
+    assert f"?key={key.pk}" in html
+    before = client.get(url, {"month": "2020-02"}).content.decode()
+    assert "Nothing spent in February 2020" in before
+    assert 'href="?month=2020-01"' in before
+    assert 'href="?month=2020-03"' in before
+
+
+def test_there_is_no_month_after_this_one(client: Client, people: People) -> None:
+    client.force_login(people.bob)
+    url = reverse("group_usage", args=[people.group.pk])
+    assert b'id="month-after"' not in client.get(url).content
+    assert b'id="month-after"' not in client.get(url, {"month": "nonsense"}).content
+
+
+# The history of calls
+
+
+def test_the_history_is_newest_first(client: Client, people: People, key: APIKey) -> None:
+    calls = [record(key, seconds_ago) for seconds_ago in (30, 20, 10)]
+    client.force_login(people.bob)
+    html = client.get(reverse("group_calls", args=[people.group.pk])).content.decode()
+    assert rows_of(html) == [call.public_id for call in reversed(calls)]
+
+
+@pytest.mark.parametrize("source", ["api", "task"])
+def test_the_toggle_is_a_filter(client: Client, people: People, key: APIKey, source: str) -> None:
+    calls = {name: record(key, source=name) for name in ("api", "task")}
+    client.force_login(people.bob)
+    html = client.get(
+        reverse("group_calls", args=[people.group.pk]), {"source": source}
+    ).content.decode()
+    assert rows_of(html) == [calls[source].public_id]
+    assert re.findall(r'id="source-(\w+)"[^>]*aria-current="true"', html) == [source]
+
+
+def test_filters_stay_in_the_links_of_toggle_and_pager(
+    client: Client, people: People, key: APIKey
+) -> None:
+    for index in range(60):
+        record(key, index, source="task")
+    client.force_login(people.bob)
+    html = client.get(
+        reverse("group_calls", args=[people.group.pk]), {"key": str(key.pk), "source": "task"}
+    ).content.decode()
+    assert len(rows_of(html)) == 50
+    assert f'id="source-all" href="?key={key.pk}"' in html
+    [older] = re.findall(r'id="pager-older" rel="next" href="\?([^"]+)"', html)
+    assert f"key={key.pk}" in older
+    assert "source=task" in older
+    rest = client.get(
+        reverse("group_calls", args=[people.group.pk]) + "?" + older.replace("&amp;", "&")
+    ).content.decode()
+    assert len(rows_of(rest)) == 10
+    assert not set(rows_of(rest)) & set(rows_of(html))
+    assert 'id="live"' not in rest, "only the first page is live"
+
+
+def test_a_filter_change_leaves_a_clean_address(
+    client: Client, people: People, key: APIKey
+) -> None:
+    client.force_login(people.bob)
+    url = reverse("group_calls", args=[people.group.pk])
+    query = {"key": "", "model": "", "status": "completed", "period": ""}
+    response = client.get(url, query, headers={**HTMX, "HX-Target": "history"})
+    assert response["HX-Push-Url"] == f"{url}?status=completed"
+
+
+def test_nonsense_in_the_address_says_so(client: Client, people: People, key: APIKey) -> None:
+    record(key)
+    client.force_login(people.bob)
+    response = client.get(reverse("group_calls", args=[people.group.pk]), {"status": "nonsense"})
+    assert response.status_code == 200
+    html = response.content.decode()
+    assert "Select a valid choice" in html
+    assert rows_of(html) == []
+
+
+def test_the_two_kinds_of_empty(client: Client, people: People, key: APIKey) -> None:
+    client.force_login(people.bob)
+    url = reverse("group_calls", args=[people.group.pk])
+    fresh = client.get(url).content.decode()
+    assert "No calls yet" in fresh
+    assert "curl http://testserver/v1/chat/completions" in fresh
+    record(key)
+    filtered = client.get(url, {"status": "lost"}).content.decode()
+    assert "No call matches" in filtered
+    assert "No calls yet" not in filtered
+
+
+def test_unknown_looks_different_from_zero(client: Client, people: People, key: APIKey) -> None:
+    client.force_login(people.bob)
+    url = reverse("group_calls", args=[people.group.pk])
+    record(key, status="timed_out", basis="", stream=True)
+    unknown = client.get(url).content.decode()
+    assert unknown.count('title="not known"') == 5, "three counts, the list price, the first token"
+    CallRecord.objects.all().delete()
+    record(key, first_token_ms=0, stream=True)
+    assert 'title="not known"' not in client.get(url).content.decode()
+    record(key)
+    assert client.get(url).content.decode().count('title="not streamed"') == 1
+
+
+def poll_url(html: str) -> str:
+    [address] = re.findall(r'id="live" hidden hx-get="([^"]+)"', html)
+    return str(address).replace("&amp;", "&")
+
+
+def test_polling_is_silent_until_something_is_new(
+    client: Client, people: People, key: APIKey
+) -> None:
+    record(key, 60)
+    client.force_login(people.bob)
+    html = client.get(
+        reverse("group_calls", args=[people.group.pk]), {"status": "completed"}
+    ).content.decode()
+    headers = {**HTMX, "HX-Target": "calls-rows"}
+    poll = poll_url(html)
+    assert "status=completed" in poll
+    assert client.get(poll, headers=headers).status_code == 204
+    record(key, status="lost")
+    assert client.get(poll, headers=headers).status_code == 204, "it does not match the filter"
+    late = record(key, 90)
+    answer = client.get(poll, headers=headers)
+    assert answer.status_code == 200
+    fragment = answer.content.decode()
+    assert rows_of(fragment)[1] == late.public_id, "a call that ran long takes its place below"
+    assert "<html" not in fragment
+    assert "HX-Push-Url" not in answer
+    assert fragment.count('hx-swap-oob="true"') == 3, "poller, pager, credit"
+    assert client.get(poll_url(fragment), headers=headers).status_code == 204
+
+
+def test_polling_an_empty_history_brings_the_first_table(
+    client: Client, people: People, key: APIKey
+) -> None:
+    client.force_login(people.bob)
+    html = client.get(reverse("group_calls", args=[people.group.pk])).content.decode()
+    assert 'hx-target="#history"' in html
+    call = record(key)
+    answer = client.get(poll_url(html), headers={**HTMX, "HX-Target": "history"}).content.decode()
+    assert rows_of(answer) == [call.public_id]
+    assert 'id="history"' in answer
+
+
+def test_hostile_names_are_text(client: Client, people: People) -> None:
+    hostile = issue_key(people.group, people.alice, HOSTILE)[0]
+    call = record(
+        hostile, model=HOSTILE, error_code="x", error_message=HOSTILE, status="refused", basis=""
+    )
+    people.group.name = HOSTILE
+    people.group.save()
+    client.force_login(people.bob)
+    for name, args in (
+        ("group_calls", []),
+        ("call", [call.public_id]),
+        ("group_keys", []),
+        ("group_usage", []),
+    ):
+        html = client.get(reverse(name, args=[people.group.pk, *args])).content.decode()
+        assert HOSTILE not in html, name
+        assert "&lt;script&gt;" in html, name
+
+
+# One call
+
+
+@pytest.fixture(scope="session")
+def price_book(django_db_setup: None, django_db_blocker: Any) -> None:
+    """The real price book, once for the run: rates can only be written in the transaction of their price."""
+    with django_db_blocker.unblock():
+        call_command("load_price_book", verbosity=0)
+
+
+@pytest.mark.parametrize(
+    ("amount", "words"), [(1_520_000, "the price book says"), (1, "$0.000000001 was booked")]
+)
+def test_a_charge_that_the_ledger_does_not_know_is_warned_about(
+    client: Client, price_book: None, people: People, key: APIKey, amount: int, words: str
+) -> None:
+    price = Price.objects.get(model="openai/gpt-5.5", group=None)
+    call = record(
+        key,
+        price_id=price.pk,
+        input_tokens=38,
+        output_tokens=95,
+        list_nanos=3_040_000,
+        amount_nanos=amount,
+    )
+    client.force_login(people.bob)
+    html = client.get(reverse("call", args=[people.group.pk, call.public_id])).content.decode()
+    assert "Does not agree with what was booked" in html
+    assert words in html
+    assert '<span class="money-fraction">001425</span>' in html
+
+
+def test_a_failed_call_says_why_it_is_free(client: Client, people: People, key: APIKey) -> None:
+    call = record(
+        key, status="upstream_failed", basis="", error_code="upstream_error", error_message="boom"
+    )
+    client.force_login(people.bob)
+    html = client.get(reverse("call", args=[people.group.pk, call.public_id])).content.decode()
+    assert "Failed calls are not charged" in html
+    assert "boom" in html
+    assert "which is not the same as zero" in html
+
+
+def test_attempts_are_for_operators(client: Client, people: People, key: APIKey) -> None:
+    call = record(
+        key, attempts=[{"channel": "openai: secret-channel", "status": 500, "error": "x", "ms": 12}]
+    )
+    url = reverse("call", args=[people.group.pk, call.public_id])
+    for user, shown in ((people.bob, False), (people.alice, False), (people.olga, True)):
+        client.force_login(user)
+        assert ("secret-channel" in client.get(url).content.decode()) is shown
