@@ -1,0 +1,101 @@
+# `make run` starts everything, `make test` tests it; `make help` lists the rest.
+
+PYTHON ?= python3
+ARGS ?=
+
+BIN := .venv/bin
+# A server that is fast, forgets everything, and is gone with the command that follows.
+WITH_DATABASE := $(BIN)/python -m config.embedded exec --tests --
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: run test check format bench clean help browser
+.DELETE_ON_ERROR:
+
+## run: start Tollgate on 127.0.0.1:8000; Ctrl-C stops it (PORT, HOST, WORKERS, TOLLGATE_HOME,
+##      DATABASE_URL and CELERY_BROKER_URL change the defaults)
+run: .venv/runtime
+	@exec $(BIN)/python -m config.run --die-with-parent
+
+## test: run every test, or those that ARGS names (ARGS="tests/billing -k price")
+test: .venv/development browser
+	@$(WITH_DATABASE) $(BIN)/python -m pytest $(ARGS)
+
+## check: lint, format, types, import rules, migrations in step, Django's own checks
+check: .venv/development
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(WITH_DATABASE) sh -ec '\
+	    $(BIN)/mypy accounts billing gateway config simulator; \
+	    $(BIN)/python manage.py makemigrations --check --dry-run; \
+	    $(BIN)/python manage.py check'
+
+## format: put imports in order and lay out the code
+format: .venv/development
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+## bench: measure billed calls (ARGS go to the benchmark)
+bench: .venv/development
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+## clean: remove the virtual environment and caches; data (var/) stays
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -path ./.git -prune -o -type d -name __pycache__ -exec rm -rf {} +
+
+## help: list these targets
+help:
+	@sed -n 's/^## //p' $(MAKEFILE_LIST)
+
+# A stamp is written when its packages are all installed; a changed lock makes it stale.
+.venv/runtime: requirements.txt
+	$(call install,$<)
+	@touch $@
+
+# The development lock holds the runtime one, version for version.
+.venv/development: requirements-dev.txt requirements.txt
+	$(call install,$<)
+	@touch $@ .venv/runtime
+
+# Keeps an environment that works, replaces one that does not (its Python was removed or the folder
+# moved), and picks the first interpreter that is new enough.
+define install
+@set -e; \
+if ! $(BIN)/python -m pip --version >/dev/null 2>&1; then \
+    for python in $(PYTHON) python3.14 python3.13 python3.12 python3.11 none; do \
+        if [ "$$python" = none ]; then \
+            echo "Tollgate needs Python 3.11 or newer; $(PYTHON) is" \
+                "$$($(PYTHON) --version 2>&1). Set PYTHON=/path/to/python." >&2; \
+            exit 1; \
+        fi; \
+        if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; \
+        then break; fi; \
+    done; \
+    rm -rf .venv; \
+    "$$python" -m venv .venv || { \
+        rm -rf .venv; \
+        echo "$$python has no venv module: install it (Debian: apt-get install python3-venv)." >&2; \
+        exit 1; \
+    }; \
+fi; \
+echo "Installing $(1), which takes about a minute..."; \
+$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input \
+    --require-hashes -r $(1)
+endef
+
+# Tests in a browser need one, and fonts for Chinese, Japanese and Korean.
+browser:
+	@if ! { command -v chromium || command -v chromium-browser || command -v google-chrome; } \
+	    >/dev/null; then \
+	    if [ "$$(id -u)" = 0 ] && [ -e /etc/debian_version ]; then \
+	        echo "Installing chromium and fonts-noto-cjk for the browser tests..."; \
+	        { apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y \
+	            --no-install-recommends chromium fonts-noto-cjk >/dev/null; } || \
+	            echo "chromium could not be installed; the browser tests say so." >&2; \
+	    else \
+	        echo "No chromium here; the browser tests say so. Debian: apt-get install" \
+	            "chromium fonts-noto-cjk" >&2; \
+	    fi; \
+	fi
