@@ -1,0 +1,91 @@
+"""Who comes in, and where he is led."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, cast
+
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_safe
+from django_htmx.http import HttpResponseClientRedirect
+from django_htmx.middleware import HtmxDetails
+
+from accounts import services
+from accounts.forms import OnboardingForm
+from accounts.models import Group, GroupMembership, Organization, User
+from accounts.navigation import own_groups
+
+P = ParamSpec("P")
+
+
+class MemberRequest(HttpRequest):
+    """A request of somebody who is signed in."""
+
+    user: User
+    htmx: HtmxDetails
+
+
+def signed_in(
+    view: Callable[Concatenate[MemberRequest, P], HttpResponse],
+) -> Callable[Concatenate[HttpRequest, P], HttpResponse]:
+    """A page for users who are signed in; others are led to the sign-in page. Nothing of it stays in caches.
+
+    A request by htmx is answered so that the whole page moves: a redirect would put the sign-in form into the middle
+    of a table when a session ends.
+    """
+
+    @wraps(view)
+    def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        if request.user.is_authenticated:
+            return view(cast("MemberRequest", request), *args, **kwargs)
+        htmx: HtmxDetails = cast("Any", request).htmx
+        if htmx:
+            login = redirect_to_login(htmx.current_url_abs_path or reverse("home"))
+            return HttpResponseClientRedirect(login.url)
+        return redirect_to_login(request.get_full_path())
+
+    return never_cache(cast("Callable[Concatenate[HttpRequest, P], HttpResponse]", guarded))
+
+
+@require_safe
+@signed_in
+def home(request: MemberRequest) -> HttpResponse:
+    """The user's first group; where there is none, the page that makes one."""
+    groups = own_groups(request.user)
+    if groups:
+        return redirect("group", groups[0].pk)
+    if request.user.is_staff or Organization.objects.administered_by(request.user).exists():
+        return redirect("organizations")
+    return redirect("onboarding")
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@signed_in
+def onboarding(request: MemberRequest) -> HttpResponse:
+    """Makes an organization and its first group."""
+    form = OnboardingForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            group = _open_organization(request.user, form.cleaned_data)
+        except ValidationError as error:
+            form.add_error("group_name", error.messages)
+        else:
+            return redirect("group", group.pk)
+    waiting = (
+        not GroupMembership.objects.filter(user=request.user).exists()
+        and Organization.objects.visible_to(request.user).exists()
+        and not request.user.is_staff
+    )
+    context = {"form": form, "waiting": waiting}
+    return render(request, "accounts/onboarding.html", context, status=422 if form.errors else 200)
+
+
+@transaction.atomic
+def _open_organization(owner: User, names: dict[str, str]) -> Group:
+    organization = services.create_organization(owner, names["organization_name"])
+    return services.create_group(organization, names["group_name"], owner)

@@ -1,0 +1,244 @@
+// What htmx and plain HTML do not do by themselves. Loaded with `defer`; no inline scripts anywhere.
+(() => {
+  "use strict";
+
+  const YEAR_S = 31536000;
+  const setCookie = (name, value) => {
+    const secure = location.protocol === "https:" ? "; Secure" : "";
+    document.cookie = `${name}=${value}; path=/; max-age=${YEAR_S}; SameSite=Lax${secure}`;
+  };
+  const find = (id) => document.getElementById(id);
+
+  // The server shows times in the zone that this cookie names (accounts/timezones.py).
+  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  if (zone && !document.cookie.split("; ").includes(`timezone=${zone}`)) setCookie("timezone", zone);
+
+  // --- Colours: the server reads the cookie, so that no page flashes in the wrong ones.
+  document.addEventListener("change", (event) => {
+    if (event.target.name !== "theme") return;
+    document.documentElement.dataset.theme = event.target.value;
+    setCookie("theme", event.target.value);
+  });
+
+  // --- Toasts
+  const say = (text) => {
+    const toast = document.createElement("div");
+    toast.className = "toast";
+    toast.textContent = text;
+    find("toasts").replaceChildren(toast);
+    setTimeout(() => toast.remove(), 5000);
+  };
+
+  // --- Copying
+  const copied = async (button) => {
+    const source = find(button.dataset.copy);
+    try {
+      await navigator.clipboard.writeText(source.textContent);
+    } catch {
+      // Without https there is no clipboard for scripts: select the text, and copy it the old way.
+      const range = document.createRange();
+      range.selectNodeContents(source);
+      getSelection().removeAllRanges();
+      getSelection().addRange(range);
+      if (!document.execCommand("copy")) return;
+    }
+    button.classList.add("is-done");
+    say(button.dataset.done);
+    setTimeout(() => button.classList.remove("is-done"), 2000);
+  };
+
+  // --- Dialogs
+  const open = (dialog) => {
+    if (dialog && !dialog.open) dialog.showModal();
+  };
+  const close = (dialog) => {
+    if (dialog && dialog.open) dialog.close();
+  };
+  const openAsked = () => {
+    document.querySelectorAll("dialog[data-open]").forEach((dialog) => {
+      dialog.removeAttribute("data-open");
+      open(dialog);
+      dialog.querySelector("[aria-invalid=true]")?.focus();
+    });
+    const focus = document.querySelector("[data-focus]");
+    if (focus) {
+      focus.removeAttribute("data-focus");
+      focus.focus({ preventScroll: true });
+    }
+  };
+
+  // --- Rows that lead somewhere: the link in the first cell does it for keyboards, the whole row for pointers.
+  const followRow = (event) => {
+    const row = event.target.closest("tr[data-href]");
+    if (!row || event.target.closest("a, button, input, label")) return;
+    if (!getSelection().isCollapsed) return;
+    if (event.ctrlKey || event.metaKey) window.open(row.dataset.href, "_blank", "noopener");
+    else row.querySelector("a.row-link").click();
+  };
+
+  document.addEventListener("click", (event) => {
+    const target = event.target.closest?.("[data-copy], [data-dialog], [data-dialog-close], #live-switch, dialog");
+    document.querySelectorAll("details.menu[open]").forEach((menu) => {
+      if (!menu.contains(event.target)) menu.open = false;
+    });
+    if (!target) return followRow(event);
+    if (target.dataset.copy) return void copied(target);
+    if (target.dataset.dialog) return open(find(target.dataset.dialog));
+    if ("dialogClose" in target.dataset) {
+      const dialog = target.closest("dialog");
+      if (!dialog) return undefined;
+      event.preventDefault();
+      return close(dialog);
+    }
+    if (target.id === "live-switch") return setLive(target.getAttribute("aria-checked") !== "true");
+    // A click on the dialog itself, not on what is in it, is a click on the shade around it.
+    if (target === event.target && target.matches("dialog")) {
+      const box = target.getBoundingClientRect();
+      const inside =
+        event.clientX >= box.left && event.clientX <= box.right && event.clientY >= box.top && event.clientY <= box.bottom;
+      if (!inside) close(target);
+    }
+    return undefined;
+  });
+
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    const menu = document.querySelector("details.menu[open]");
+    if (menu) {
+      menu.open = false;
+      menu.querySelector("summary").focus();
+    }
+    const cancel = event.target.closest?.("form[data-cancel]");
+    if (cancel) document.querySelector(CSS.escape ? `#${CSS.escape(cancel.dataset.cancel.slice(1))}` : "").click();
+  });
+
+  // --- Questions before what cannot be undone, in a dialog of ours instead of the browser's.
+  document.addEventListener("htmx:confirm", (event) => {
+    const { question, elt, issueRequest } = event.detail;
+    if (!question) return;
+    event.preventDefault();
+    const dialog = find("confirm-dialog");
+    find("confirm-question").textContent = question;
+    find("confirm-detail").textContent = elt.dataset.confirmDetail || "";
+    find("confirm-yes").textContent = elt.dataset.confirmYes || "OK";
+    dialog.returnValue = "no";
+    dialog.addEventListener("close", () => dialog.returnValue === "yes" && issueRequest(true), { once: true });
+    open(dialog);
+  });
+
+  // --- Live rows. The server answers with the whole first page where it changed; rows that stand there already are
+  // kept as they are, so that focus, selection and scroll position survive, and a late row finds its place in between.
+  const LIVE = "live";
+  const isPaused = () => sessionStorage.getItem(LIVE) === "off";
+  let announcedAt = 0;
+
+  const showLive = () => find("live-switch")?.setAttribute("aria-checked", String(!isPaused()));
+  const setLive = (on) => {
+    sessionStorage.setItem(LIVE, on ? "on" : "off");
+    showLive();
+    if (on && find("live")) htmx.trigger("#live", "refresh");
+  };
+  const announce = () => {
+    const news = find("live-news");
+    if (!news || Date.now() - announcedAt < 30000) return;
+    announcedAt = Date.now();
+    news.textContent = "";
+    setTimeout(() => (news.textContent = news.dataset.news), 50);
+  };
+
+  htmx.defineExtension("rows", {
+    isInlineSwap: (style) => style === "rows",
+    handleSwap: (style, body, fragment) => {
+      if (style !== "rows") return false;
+      const coming = Array.from(fragment.querySelectorAll("tr"));
+      const kept = new Set(coming.map((row) => row.id));
+      const added = [];
+      let place = body.firstElementChild;
+      for (const row of coming) {
+        const existing = find(row.id);
+        if (existing) {
+          place = existing.nextElementSibling;
+          continue;
+        }
+        body.insertBefore(row, place);
+        row.classList.add("is-new");
+        added.push(row);
+      }
+      for (const row of Array.from(body.children)) if (!kept.has(row.id)) row.remove();
+      if (added.length) announce();
+      return added;
+    },
+  });
+
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    if (event.target.id === "live") {
+      if (document.hidden || isPaused()) event.preventDefault();
+      return;
+    }
+    find("progress").classList.add("is-busy");
+  });
+  document.addEventListener("htmx:afterRequest", (event) => {
+    if (event.target.id !== "live") find("progress").classList.remove("is-busy");
+  });
+  document.addEventListener("visibilitychange", () => {
+    if (!document.hidden && find("live")) htmx.trigger("#live", "refresh");
+  });
+
+  const failed = (kind) => (event) => {
+    if (event.target.id !== "live") say(find("toasts").dataset[kind]);
+  };
+  document.addEventListener("htmx:responseError", failed("failed"));
+  document.addEventListener("htmx:sendError", failed("offline"));
+
+  document.addEventListener("htmx:afterSwap", (event) => {
+    if (event.target.id === "move-dialog-body") open(find("move-dialog"));
+  });
+  document.addEventListener("htmx:afterSettle", (event) => {
+    openAsked();
+    showLive();
+    const swapped = event.detail.elt;
+    const wanted = swapped?.querySelector?.("[aria-invalid=true]") || swapped?.querySelector?.("[autofocus]");
+    if (wanted && !wanted.closest("dialog:not([open])")) wanted.focus();
+    if (swapped?.id === "main" && find("messages")?.firstElementChild) find("messages").focus({ preventScroll: true });
+  });
+
+  // --- Charts: the figures of the day under the pointer, or under the arrow keys.
+  const showDay = (plot, day) => {
+    const status = plot.closest("[data-chart]").querySelector("[data-chart-status]");
+    plot.querySelectorAll(".day.is-on").forEach((column) => column.classList.remove("is-on"));
+    plot.querySelectorAll(".tip").forEach((tip) => (tip.hidden = tip.dataset.tip !== day));
+    const column = day && plot.querySelector(`.day[data-day="${day}"]`);
+    plot.dataset.at = day || "";
+    if (!column) return;
+    column.classList.add("is-on");
+    const tip = plot.querySelector(`.tip[data-tip="${day}"]`);
+    const at = column.querySelector(".slot").getBoundingClientRect();
+    const box = plot.getBoundingClientRect();
+    const after = at.right - box.left + 6;
+    const before = at.left - box.left - tip.offsetWidth - 6;
+    tip.style.left = `${after + tip.offsetWidth <= box.width || before < 0 ? Math.min(after, box.width - tip.offsetWidth) : before}px`;
+    if (document.activeElement === plot) status.textContent = tip.innerText.replace(/\s+/g, " ");
+  };
+  document.addEventListener("pointermove", (event) => {
+    const plot = event.target.closest?.(".chart-plot");
+    document.querySelectorAll(".chart-plot").forEach((other) => other !== plot && other.dataset.at && showDay(other, ""));
+    if (!plot) return;
+    const day = event.target.closest(".day")?.dataset.day;
+    if (day && day !== plot.dataset.at) showDay(plot, day);
+  });
+  document.addEventListener("keydown", (event) => {
+    const plot = event.target.closest?.(".chart-plot");
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (!plot || !step) return;
+    event.preventDefault();
+    const days = plot.querySelectorAll(".day").length;
+    const from = Number(plot.dataset.at) || (step > 0 ? 0 : days + 1);
+    showDay(plot, String(Math.max(1, Math.min(days, from + step))));
+  });
+  document.addEventListener("focusout", (event) => {
+    if (event.target.matches?.(".chart-plot")) showDay(event.target, "");
+  });
+
+  openAsked();
+  showLive();
+})();
