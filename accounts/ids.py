@@ -2,7 +2,10 @@
 
 import os
 import time
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def uuid7() -> UUID:
@@ -15,3 +18,9 @@ def uuid7() -> UUID:
     middle = 0x7000_0000_0000_0000_0000 | (random & 0x0FFF_0000_0000_0000_0000)
     tail = 0x8000_0000_0000_0000 | (random & 0x3FFF_FFFF_FFFF_FFFF)
     return UUID(int=head | middle | tail)
+
+
+def first_id_at(moment: datetime) -> UUID:
+    """The least such id of that millisecond: a span of time is a range of ids, so that an index on ids serves."""
+    milliseconds = max((moment - EPOCH) // timedelta(milliseconds=1), 0)
+    return UUID(int=milliseconds << 80 | 0x7000_8000_0000_0000_0000)

@@ -1,7 +1,7 @@
 """What the pages about money read: amounts as text, statements of an account, an organization at a glance."""
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from accounts.ids import EPOCH, first_id_at
 from accounts.models import Group, GroupMembership, Membership, Organization, User
 from billing.models import Account, Transfer
 from billing.money import format_usd
@@ -19,7 +20,6 @@ STATEMENT_ROWS = 50
 LONGEST_CALL = timedelta(days=1)
 # So many moves of one account may share a millisecond before a page could miss one.
 SAME_MILLISECOND_MAX = 50
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST_MS = 250_000_000_000_000  # in the year 9892: a cursor that somebody made up stays a date
 
 ACCOUNT_LABELS = {
@@ -76,12 +76,6 @@ def share_of_list(sell_bps: int) -> str:
     """Basis points as a percentage without idle zeros."""
     whole, rest = divmod(sell_bps, 100)
     return f"{whole}.{rest:02d}".rstrip("0").rstrip(".") + "%"
-
-
-def first_id_at(moment: datetime) -> UUID:
-    """The least version 7 UUID of that millisecond: bounds a range of ids by time, so that an index on ids serves."""
-    milliseconds = max((moment - EPOCH) // timedelta(milliseconds=1), 0)
-    return UUID(int=milliseconds << 80 | 0x7000_8000_0000_0000_0000)
 
 
 def month_start(moment: datetime | None = None) -> datetime:

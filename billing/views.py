@@ -86,6 +86,7 @@ def organizations(request: MemberRequest) -> HttpResponse:
     }
     context = {
         "rows": [(row, pools[row.pk]) for row in rows[:ORGANIZATIONS_MAX]],
+        "fraction": fraction_digits(pool.balance_nanos for pool in pools.values()),
         "is_cut": len(rows) > ORGANIZATIONS_MAX,
         "form": form,
         "name": name,

@@ -14,8 +14,9 @@ from uuid import UUID
 from django.db.models import Count, OuterRef, Q, Subquery, Sum
 from django.db.models.functions import TruncDate
 
+from accounts.ids import first_id_at
 from accounts.models import APIKey, Group
-from billing.presentation import Page, cut_page, first_id_at, month_start
+from billing.presentation import Page, cut_page, month_start
 from gateway.models import CallRecord, CallRecordQuerySet
 
 PAGE_ROWS = 50

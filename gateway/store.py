@@ -16,6 +16,7 @@ from psycopg import AsyncConnection
 from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
 
+from accounts.ids import first_id_at
 from billing import pricing
 from gateway.batch import APPLY
 from gateway.call import Caller, Memo, Record, encode_records
@@ -82,11 +83,6 @@ RECORD_COLUMNS = """
 def month_start(moment: datetime) -> datetime:
     """The first instant of the month, UTC."""
     return moment.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-
-
-def first_id_at(moment: datetime) -> UUID:
-    """The least id that a call beginning at `moment` or later can have (ids begin with their time)."""
-    return UUID(int=int(moment.timestamp() * 1000) << 80)
 
 
 class Store:

@@ -5,12 +5,12 @@ from typing import Any
 
 import msgspec
 
+from accounts.ids import first_id_at
 from billing.money import format_usd
 from billing.pricing import Line, Price, Usage, charge_usage
 from gateway.call import Caller, parse_call_id, public_call_id
 from gateway.errors import BadRequest, NotFound
 from gateway.services import Services
-from gateway.store import first_id_at
 from gateway.wire import Wire
 
 LIMIT_DEFAULT = 20

@@ -429,7 +429,10 @@ def test_all_invariants_are_counted_in_one_snapshot(
         with connect(fresh_world.database) as holding, connect(fresh_world.database) as writing:
             holding.execute("SELECT pg_advisory_lock(1)")
             locked.set()
-            waits = "SELECT count(*) > 0 AS waits FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+            waits = (
+                "SELECT count(*) > 0 AS waits FROM pg_stat_activity"
+                " WHERE datname = current_database() AND wait_event = 'advisory'"
+            )
             wait_until(holding, waits)
             open_tenancy(writing, 1_000)
         return {}

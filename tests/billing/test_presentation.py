@@ -7,13 +7,12 @@ import pytest
 from django.db.models import F
 from django.utils import timezone
 
-from accounts.ids import uuid7
+from accounts.ids import first_id_at, uuid7
 from accounts.services import create_group
 from billing import ledger
 from billing.models import Account, Transfer
 from billing.presentation import (
     dollars,
-    first_id_at,
     fraction_digits,
     month_start,
     parse_cursor,

@@ -9,9 +9,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from accounts.ids import first_id_at
 from accounts.models import APIKey, Group
 from accounts.services import issue_key
-from billing.presentation import first_id_at
 from gateway import history
 from gateway.history import CallFilter, find_calls, read_page, read_usage
 from gateway.models import CallRecord

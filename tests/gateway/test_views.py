@@ -11,10 +11,10 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from accounts.ids import first_id_at
 from accounts.models import APIKey
 from accounts.services import issue_key
 from billing.models import Price
-from billing.presentation import first_id_at
 from gateway.models import CallRecord
 from tests.people import People, make_people
 
