@@ -3,6 +3,7 @@
 LedgerError
 ├── InsufficientCredit   the account does not have the amount
 ├── OperationConflict    the operation id was used before, for another move
+├── NotRefundable        the call was charged less, or was refunded before
 └── InvalidAmount        zero, negative or beyond what the ledger can hold
 """
 
@@ -22,6 +23,15 @@ class InsufficientCredit(LedgerError):
 
 class OperationConflict(LedgerError):
     """The same operation id with other contents."""
+
+
+class NotRefundable(LedgerError):
+    """The call was charged less to this wallet, or was refunded before. `refundable_nanos` is what could be."""
+
+    def __init__(self, refundable_nanos: int, amount_nanos: int) -> None:
+        super().__init__(f"refundable {refundable_nanos}, asked {amount_nanos}")
+        self.refundable_nanos = refundable_nanos
+        self.amount_nanos = amount_nanos
 
 
 class InvalidAmount(LedgerError):

@@ -7,12 +7,12 @@ exists, so a double click or a repeated request moves nothing twice.
 from typing import NamedTuple
 from uuid import UUID
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import F
 
 from accounts.models import Group, Organization, User
-from billing.errors import InsufficientCredit, InvalidAmount, OperationConflict
-from billing.models import NANOS_MAX, Account, Transfer
+from billing.errors import InsufficientCredit, InvalidAmount, NotRefundable, OperationConflict
+from billing.models import NANOS_MAX, Account, Hold, Transfer
 
 Kind = Account.Kind
 
@@ -113,7 +113,7 @@ def _transfer(move: Move) -> Transfer:
     Both accounts are locked in the order of their ids, as in `billing_apply`; the look-up of the operation id
     comes after the lock, or two equal requests could both find nothing.
     """
-    if not 0 < move.amount_nanos < NANOS_MAX:
+    if not isinstance(move.amount_nanos, int) or not 0 < move.amount_nanos < NANOS_MAX:
         raise InvalidAmount(move.amount_nanos)
     pair = [move.debit.pk, move.credit.pk]
     rows = Account.objects.filter(pk__in=pair).order_by("pk").select_for_update(no_key=True)
@@ -121,22 +121,22 @@ def _transfer(move: Move) -> Transfer:
     existing = Transfer.objects.filter(pk=move.id).first()
     if existing is not None:
         return _replayed(existing, move)
+    if Hold.objects.filter(pk=move.id).exists():
+        # The capture of that call will need the id; callers read it in x-request-id while the call still runs.
+        raise OperationConflict(move.id)
+    if move.kind == Transfer.Kind.REFUND and move.call_id is not None:
+        _check_refund(move, move.call_id)
     debit = locked[move.debit.pk]
-    bounded = debit.kind in (Kind.POOL, Kind.WALLET)
+    bounded = debit.kind in (Kind.POOL, Kind.WALLET, Kind.REVENUE)
     # What a credit line lends is for calls; only money that is there can be moved away.
     movable = debit.balance_nanos - debit.held_nanos
     if bounded and movable < move.amount_nanos:
         raise InsufficientCredit(max(movable, 0), move.amount_nanos)
-    transfer = Transfer.objects.create(
-        id=move.id,
-        kind=move.kind,
-        debit_account=move.debit,
-        credit_account=move.credit,
-        amount_nanos=move.amount_nanos,
-        call_id=move.call_id,
-        actor_id=move.actor.pk if move.actor else None,
-        reason=move.reason,
-    )
+    try:
+        transfer = _write(move)
+    except IntegrityError:
+        # The same id, at the same time, on two other accounts.
+        return _replayed(Transfer.objects.get(pk=move.id), move)
     for account, amount_nanos in (
         (move.debit, -move.amount_nanos),
         (move.credit, move.amount_nanos),
@@ -147,12 +147,39 @@ def _transfer(move: Move) -> Transfer:
     return transfer
 
 
+@transaction.atomic
+def _write(move: Move) -> Transfer:
+    return Transfer.objects.create(
+        id=move.id,
+        kind=move.kind,
+        debit_account=move.debit,
+        credit_account=move.credit,
+        amount_nanos=move.amount_nanos,
+        call_id=move.call_id,
+        actor_id=move.actor.pk if move.actor else None,
+        reason=move.reason,
+    )
+
+
+def _check_refund(move: Move, call_id: UUID) -> None:
+    """A call is refunded once, to the wallet that paid, and by no more than it was charged."""
+    capture = Transfer.objects.filter(
+        pk=call_id, kind=Transfer.Kind.CAPTURE, debit_account=move.credit
+    ).first()
+    charged = capture.amount_nanos if capture else 0
+    if Transfer.objects.filter(call_id=call_id, kind=Transfer.Kind.REFUND).exists():
+        charged = 0
+    if move.amount_nanos > charged:
+        raise NotRefundable(charged, move.amount_nanos)
+
+
 def _replayed(existing: Transfer, move: Move) -> Transfer:
     same = (
         existing.kind == move.kind
         and existing.debit_account_id == move.debit.pk
         and existing.credit_account_id == move.credit.pk
         and existing.amount_nanos == move.amount_nanos
+        and existing.call_id == move.call_id
     )
     if not same:
         raise OperationConflict(move.id)

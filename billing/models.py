@@ -86,7 +86,7 @@ class Account(models.Model):
                 name="billing_account_only_wallets_hold",
             ),
             models.CheckConstraint(
-                condition=Q(kind__in=["deposits", "revenue", "promotions", "writeoffs"])
+                condition=Q(kind__in=["deposits", "promotions", "writeoffs"])
                 | Q(balance_nanos__gte=F("held_nanos") - F("credit_line_nanos")),
                 name="billing_account_never_overspent",
             ),
@@ -159,7 +159,7 @@ class Transfer(models.Model):
                 condition=~Q(debit_account=F("credit_account")), name="billing_transfer_moves"
             ),
             models.CheckConstraint(
-                condition=~Q(kind="capture") | Q(call_id=F("id")),
+                condition=~Q(kind="capture") | Q(call_id__isnull=False, call_id=F("id")),
                 name="billing_transfer_captures_its_call",
             ),
             models.UniqueConstraint(

@@ -12,7 +12,7 @@ RECORD_INVARIANTS = (
         LEFT JOIN billing_transfer t ON t.id = r.id AND t.kind = 'capture'
         LEFT JOIN billing_account a ON a.id = t.debit_account_id
         WHERE r.amount_nanos > 0
-          AND (t.id IS NULL OR t.amount_nanos <> r.amount_nanos OR a.group_id <> r.group_id)
+          AND (t.id IS NULL OR t.amount_nanos <> r.amount_nanos OR a.group_id IS DISTINCT FROM r.group_id)
         """,
     ),
     Invariant(

@@ -127,7 +127,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='account',
-            constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['deposits', 'revenue', 'promotions', 'writeoffs']), ('balance_nanos__gte', django.db.models.expressions.CombinedExpression(models.F('held_nanos'), '-', models.F('credit_line_nanos'))), _connector='OR'), name='billing_account_never_overspent'),
+            constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['deposits', 'promotions', 'writeoffs']), ('balance_nanos__gte', django.db.models.expressions.CombinedExpression(models.F('held_nanos'), '-', models.F('credit_line_nanos'))), _connector='OR'), name='billing_account_never_overspent'),
         ),
         migrations.AddConstraint(
             model_name='account',
@@ -199,7 +199,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='transfer',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('kind', 'capture'), _negated=True), ('call_id', models.F('id')), _connector='OR'), name='billing_transfer_captures_its_call'),
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('kind', 'capture'), _negated=True), models.Q(('call_id', models.F('id')), ('call_id__isnull', False)), _connector='OR'), name='billing_transfer_captures_its_call'),
         ),
         migrations.AddConstraint(
             model_name='transfer',

@@ -38,8 +38,17 @@ CREATE TRIGGER billing_pricerate_immutable BEFORE UPDATE OR DELETE ON billing_pr
 CREATE TRIGGER billing_pricerate_kept BEFORE TRUNCATE ON billing_pricerate
     FOR EACH STATEMENT EXECUTE FUNCTION billing_refuse();
 CREATE TRIGGER billing_hold_resolves_once BEFORE UPDATE ON billing_hold
-    FOR EACH ROW WHEN (OLD.state <> 'open' OR NEW.amount_nanos <> OLD.amount_nanos OR NEW.account_id <> OLD.account_id)
+    FOR EACH ROW WHEN (OLD.state <> 'open' OR NEW.amount_nanos <> OLD.amount_nanos OR NEW.account_id <> OLD.account_id
+          OR NEW.id <> OLD.id OR NEW.owner_id <> OLD.owner_id OR NEW.created_at <> OLD.created_at)
     EXECUTE FUNCTION billing_refuse();
+CREATE TRIGGER billing_account_same BEFORE UPDATE ON billing_account
+    FOR EACH ROW WHEN ((NEW.id, NEW.kind, NEW.organization_id, NEW.group_id)
+          IS DISTINCT FROM (OLD.id, OLD.kind, OLD.organization_id, OLD.group_id))
+    EXECUTE FUNCTION billing_refuse();
+CREATE TRIGGER billing_account_stays BEFORE DELETE ON billing_account
+    FOR EACH ROW EXECUTE FUNCTION billing_refuse();
+CREATE TRIGGER billing_account_kept BEFORE TRUNCATE ON billing_account
+    FOR EACH STATEMENT EXECUTE FUNCTION billing_refuse();
 CREATE TRIGGER billing_hold_stays BEFORE DELETE ON billing_hold
     FOR EACH ROW EXECUTE FUNCTION billing_refuse();
 CREATE TRIGGER billing_hold_kept BEFORE TRUNCATE ON billing_hold
@@ -88,6 +97,16 @@ DECLARE
     n_hold int := coalesce(cardinality(h_ids), 0);
     i int; j int; k int; held bigint; charge bigint; taken bigint; granted bigint;
 BEGIN
+    -- least() passes over NULL, so an array that is too short would take all there is.
+    IF n_settle <> coalesce(cardinality(s_accounts), 0) OR n_settle <> coalesce(cardinality(s_amounts), 0)
+       OR n_hold <> coalesce(cardinality(h_accounts), 0) OR n_hold <> coalesce(cardinality(h_amounts), 0)
+       OR n_hold <> coalesce(cardinality(h_floors), 0) OR n_hold <> coalesce(cardinality(h_memos), 0)
+       OR array_position(s_amounts, NULL) IS NOT NULL OR array_position(h_amounts, NULL) IS NOT NULL
+       OR 0 > ANY (s_amounts) THEN
+        RAISE EXCEPTION 'a batch with unequal arrays, or an amount that is negative or missing'
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+
     WITH wallets AS (
         SELECT w.id, w.organization_id, w.id = ANY(s_accounts) AS settles
         FROM billing_account w WHERE w.id = ANY(s_accounts || h_accounts) AND w.kind = 'wallet'

@@ -20,12 +20,14 @@ from hypothesis.stateful import (
 
 from accounts.ids import uuid7
 from tests.billing.bank import (
+    APPLY,
     Applied,
     Connection,
     Hold,
     Settle,
     Tenancy,
     apply,
+    apply_arguments,
     connect,
     figures,
     hold_of,
@@ -256,6 +258,24 @@ def test_a_hold_that_arrives_after_its_settlement_fails_with_its_whole_batch(
 
 def test_a_batch_of_nothing_changes_nothing(bank: Bank) -> None:
     assert apply(bank.connection, bank.owner) == ((), (), (), ())
+
+
+@pytest.mark.parametrize("amounts", [[None], [-5], []], ids=["none", "negative", "too few"])
+def test_a_settlement_without_an_amount_is_refused(bank: Bank, amounts: list[int | None]) -> None:
+    arguments = list(apply_arguments(bank.owner, [Settle(bank.hold(300), bank.wallet, 0)], []))
+    arguments[3] = amounts
+    with pytest.raises(psycopg.errors.InvalidParameterValue):
+        bank.connection.execute(APPLY, arguments)
+    assert figures(bank.connection, bank.wallet) == (1_000, 300)
+
+
+@pytest.mark.parametrize("amounts", [[None], []], ids=["none", "too few"])
+def test_a_hold_without_an_amount_is_refused(bank: Bank, amounts: list[int | None]) -> None:
+    arguments = list(apply_arguments(bank.owner, [], [Hold(uuid7(), bank.wallet, 1)]))
+    arguments[6] = amounts
+    with pytest.raises(psycopg.errors.InvalidParameterValue):
+        bank.connection.execute(APPLY, arguments)
+    assert figures(bank.connection, bank.wallet) == (1_000, 0)
 
 
 # Against a model
@@ -489,7 +509,7 @@ def test_any_sequence_of_batches_leaves_what_a_model_of_the_ledger_says(world: W
         run_state_machine_as_test(
             machine,
             settings=settings(
-                max_examples=150,
+                max_examples=100,
                 stateful_step_count=25,
                 deadline=None,
                 suppress_health_check=list(HealthCheck),

@@ -196,6 +196,14 @@ PLANTS = [
         "UPDATE gateway_callrecord SET group_id = '{second_group}' WHERE id = '{charged}'",
     ),
     Plant(
+        "a charge that was taken from a pool",
+        {"settled_calls": 1},
+        "UPDATE billing_hold SET account_id = {pool} WHERE id = '{charged}';"
+        "UPDATE billing_transfer SET debit_account_id = {pool} WHERE id = '{charged}';"
+        "UPDATE billing_account SET balance_nanos = balance_nanos + CASE id WHEN {pool} THEN -30 ELSE 30 END"
+        " WHERE id IN ({pool}, {wallet})",
+    ),
+    Plant(
         "a charge in the history that is not what was taken",
         {"settled_calls": 1, "captures_recorded": 1},
         "UPDATE gateway_callrecord SET amount_nanos = amount_nanos + 1 WHERE id = '{charged}'",

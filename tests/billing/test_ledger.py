@@ -12,7 +12,13 @@ from accounts import services
 from accounts.ids import uuid7
 from accounts.models import Group, Organization, User
 from billing import ledger
-from billing.errors import InsufficientCredit, InvalidAmount, LedgerError, OperationConflict
+from billing.errors import (
+    InsufficientCredit,
+    InvalidAmount,
+    LedgerError,
+    NotRefundable,
+    OperationConflict,
+)
 from billing.models import NANOS_MAX, Account, Hold, HoldOwner, Transfer
 from tests.billing import bank
 from tests.billing.bank import connect, in_parallel, orm_on, violations
@@ -273,8 +279,66 @@ def test_the_largest_amount_fits(books: Books) -> None:
 
 
 def test_every_refusal_of_the_ledger_can_be_caught_as_one() -> None:
-    for refusal in (InsufficientCredit, InvalidAmount, OperationConflict):
+    for refusal in (InsufficientCredit, InvalidAmount, NotRefundable, OperationConflict):
         assert issubclass(refusal, LedgerError)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_fraction_of_a_nano_is_refused(books: Books, verb: str) -> None:
+    before, amount = books.balances(), 1.5
+    with pytest.raises(InvalidAmount):
+        books.verbs()[verb](uuid7(), amount)  # type: ignore[arg-type]
+    assert books.balances() == before
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_an_operation_cannot_take_the_id_of_a_call_that_is_still_to_be_charged(
+    books: Books, verb: str
+) -> None:
+    """Callers read the id in x-request-id; the capture of the call needs it."""
+    call_id, wallet = hold(books.group, 1_000), Account.objects.wallet_of(books.group).pk
+    with pytest.raises(OperationConflict):
+        books.verbs()[verb](call_id, 1)
+    batch((bank.Settle(call_id, wallet, 700),), ())
+    assert books.balances()["wallet"] == WALLET - 700
+
+
+def test_revenue_cannot_be_refunded_below_zero(books: Books) -> None:
+    with pytest.raises(InsufficientCredit) as refused:
+        books.verbs()["refund"](uuid7(), CHARGED + 1)
+    assert refused.value.available_nanos == CHARGED
+
+
+def refund(books: Books, amount: int, **fields: Any) -> Transfer:
+    """Of the books' call, from its wallet, unless the fields say otherwise."""
+    values = {"operation_id": uuid7(), "call_id": books.call_id, "group": books.group, **fields}
+    group = values.pop("group")
+    return ledger.refund(group, amount, actor=books.operator, reason="Outage", **values)
+
+
+def test_a_call_can_be_refunded_up_to_its_charge(books: Books) -> None:
+    with pytest.raises(NotRefundable) as refused:
+        refund(books, CHARGED + 1)
+    assert (refused.value.refundable_nanos, refused.value.amount_nanos) == (CHARGED, CHARGED + 1)
+    refund(books, CHARGED)
+    assert "revenue" not in books.balances()
+
+
+@pytest.mark.parametrize("why", ["again", "another wallet", "never charged"])
+def test_a_call_is_refunded_once_and_to_the_wallet_that_paid(books: Books, why: str) -> None:
+    refund(books, 5) if why == "again" else None
+    fields = {"another wallet": {"group": books.second}, "never charged": {"call_id": uuid7()}}
+    before = books.balances()
+    with pytest.raises(NotRefundable):
+        refund(books, 5, **fields.get(why, {}))
+    assert books.balances() == before
+
+
+def test_the_same_operation_for_another_call_is_refused(books: Books) -> None:
+    operation_id = uuid7()
+    refund(books, 5, operation_id=operation_id)
+    with pytest.raises(OperationConflict):
+        refund(books, 5, operation_id=operation_id, call_id=uuid7())
 
 
 # At the same time, on connections of their own
@@ -309,6 +373,24 @@ def test_a_double_submission_on_four_connections_moves_once(shared: Books, verb:
         assert all(isinstance(answer, Transfer) for answer in answers), answers
         expected += change
     assert balances_of(shared)[kind] == expected
+
+
+def test_one_operation_id_in_two_organizations_at_once_is_a_conflict_for_one(
+    shared: Books,
+) -> None:
+    def foreign() -> Organization:
+        charlie = User.objects.create_user("charlie@example.com")
+        return services.create_organization(charlie, "Crane & Sons")
+
+    (organization,) = in_parallel(foreign)
+    assert isinstance(organization, Organization), organization
+    for _ in range(8):
+        deposit = partial(ledger.deposit, operation_id=uuid4(), actor=shared.operator)
+        answers = in_parallel(
+            partial(deposit, shared.organization, 5), partial(deposit, organization, 5)
+        )
+        kinds = {type(answer) for answer in answers}
+        assert kinds == {Transfer, OperationConflict}, answers
 
 
 def test_of_eight_parallel_grants_from_a_pool_for_five_exactly_five_are_made(

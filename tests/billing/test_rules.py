@@ -106,7 +106,7 @@ def bank(world: World) -> Iterator[Bank]:
 
 @pytest.mark.parametrize(
     "table",
-    ["billing_transfer", "billing_price", "billing_pricerate", "billing_hold"],
+    ["billing_transfer", "billing_price", "billing_pricerate", "billing_hold", "billing_account"],
 )
 @pytest.mark.parametrize("how", ["DELETE FROM", "TRUNCATE"])
 def test_ledger_and_price_book_cannot_be_emptied(bank: Bank, table: str, how: str) -> None:
@@ -125,6 +125,10 @@ def test_ledger_and_price_book_cannot_be_emptied(bank: Bank, table: str, how: st
         ("billing_transfer", "reason = 'another'"),
         ("billing_transfer", "created_at = now()"),
         ("billing_transfer", "reason = reason"),
+        ("billing_account", "kind = 'promotions' WHERE kind = 'revenue'"),
+        ("billing_account", "group_id = NULL WHERE kind = 'wallet'"),
+        ("billing_account", "organization_id = gen_random_uuid()"),
+        ("billing_account", "id = id + 1000"),
         ("billing_price", "sell_bps = 0"),
         ("billing_price", "effective_from = now() - interval '1 year'"),
         ("billing_price", "created_at = now()"),
@@ -132,7 +136,9 @@ def test_ledger_and_price_book_cannot_be_emptied(bank: Bank, table: str, how: st
         ("billing_pricerate", "sell_bps = 1"),
     ],
 )
-def test_transfers_prices_and_rates_cannot_be_changed(bank: Bank, table: str, change: str) -> None:
+def test_transfers_prices_rates_and_what_an_account_is_cannot_be_changed(
+    bank: Bank, table: str, change: str
+) -> None:
     with pytest.raises(IntegrityConstraintViolation, match=f"{table} is immutable: UPDATE refused"):
         bank.execute(f"UPDATE {table} SET {change}")
 
@@ -152,8 +158,17 @@ def test_a_hold_that_has_ended_cannot_be_changed(bank: Bank, change: str) -> Non
         bank.execute(f"UPDATE billing_hold SET {change} WHERE id = %s", bank.captured)
 
 
-@pytest.mark.parametrize("change", ["amount_nanos = 99", "account_id = account_id + 1"])
-def test_an_open_hold_keeps_its_amount_and_its_wallet(bank: Bank, change: str) -> None:
+@pytest.mark.parametrize(
+    "change",
+    [
+        "amount_nanos = 99",
+        "account_id = account_id + 1",
+        "owner_id = owner_id + 1",
+        "id = gen_random_uuid()",
+        "created_at = created_at - interval '1 day'",
+    ],
+)
+def test_an_open_hold_keeps_its_call_amount_wallet_and_owner(bank: Bank, change: str) -> None:
     with pytest.raises(IntegrityConstraintViolation, match="billing_hold is immutable"):
         bank.execute(f"UPDATE billing_hold SET {change} WHERE id = %s", bank.opened)
 
@@ -218,6 +233,12 @@ def test_a_call_is_captured_once(bank: Bank) -> None:
     assert len(transfers_of(bank.connection, bank.captured)) == 1
 
 
+def test_a_capture_names_its_call(bank: Bank) -> None:
+    sides = {"debit": bank.wallet, "credit": bank.tenancy.platform["revenue"]}
+    with pytest.raises(CheckViolation, match="billing_transfer_captures_its_call"):
+        bank.transfer(70, "capture", call=None, **sides)
+
+
 def test_a_call_is_written_off_once(bank: Bank) -> None:
     sides = {
         "debit": bank.tenancy.platform["writeoffs"],
@@ -280,6 +301,14 @@ def test_a_credit_line_lets_a_wallet_below_zero_as_far_as_it_goes(bank: Bank) ->
     bank.execute(sql, -400, bank.wallet)  # 100 are held
     with pytest.raises(CheckViolation, match="never_overspent"):
         bank.execute(sql, -401, bank.wallet)
+
+
+def test_revenue_is_never_below_zero(bank: Bank) -> None:
+    with pytest.raises(CheckViolation, match="never_overspent"):
+        bank.execute(
+            "UPDATE billing_account SET balance_nanos = -1 WHERE id = %s",
+            bank.tenancy.platform["revenue"],
+        )
 
 
 @pytest.mark.parametrize(
