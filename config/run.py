@@ -125,7 +125,9 @@ def refuse_taken_port(host: str, port: int) -> int:
                 return bound
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
-                raise Refused(f"cannot listen on {host} port {port}: {error.strerror}") from error
+                raise Refused(
+                    f"cannot listen on HOST={host} PORT={port}: {error.strerror}"
+                ) from error
             if time.monotonic() > deadline:
                 raise Refused(
                     f"port {port} on {host} is in use; PORT={port + 1} make run takes another"

@@ -25,6 +25,8 @@ from gateway.money_line import MoneyLine
 logger = logging.getLogger(__name__)
 
 BATCH_MAX = 512
+BATCH_EVERY_S = 0.002
+BATCH_ENOUGH = 64
 RECONNECT_PAUSE_S = 0.2
 APPLY = """
     SELECT s_taken, h_granted, h_available
@@ -96,6 +98,7 @@ class Batcher:
         self._idle.set()
         self._line: MoneyLine | None = None
         self._task: asyncio.Task[None] | None = None
+        self._began_at = 0.0
         self.batches = 0
 
     @property
@@ -157,8 +160,21 @@ class Batcher:
             while self._holds or self._settlements:
                 if self._line is None:
                     await self._reconnect()
+                await self._gather()
                 await self._write_next()
             self._idle.set()
+
+    async def _gather(self) -> None:
+        """Let operations gather when batches follow each other closely.
+
+        A batch costs the same to begin whether it carries one operation or fifty. On a disk that commits in a tenth of
+        a millisecond, batches that start as soon as they can carry two or three.
+        """
+        loop = asyncio.get_running_loop()
+        pause_s = self._began_at + BATCH_EVERY_S - loop.time()
+        if pause_s > 0 and self.waiting < BATCH_ENOUGH:
+            await asyncio.sleep(pause_s)
+        self._began_at = loop.time()
 
     async def _write_next(self) -> None:
         settlements = [

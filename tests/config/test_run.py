@@ -301,8 +301,8 @@ def test_a_second_supervisor_on_the_same_home_is_refused(fake, until):
         ("PORT", "80a", "PORT must be a number from 0 to 65535, not '80a'"),
         ("PORT", "70000", "PORT must be a number from 0 to 65535, not '70000'"),
         ("WORKERS", "0", "WORKERS must be a number from 1 to 256, not '0'"),
-        ("HOST", "192.0.2.7", "cannot listen on 192.0.2.7 port"),
-        ("HOST", "no host", "cannot listen on no host port"),
+        ("HOST", "192.0.2.7", "cannot listen on HOST=192.0.2.7 PORT="),
+        ("HOST", "no host", "cannot listen on HOST=no host PORT="),
     ],
 )
 def test_a_value_that_makes_no_sense_is_refused_in_one_line(fake, name, value, words):

@@ -1,6 +1,7 @@
 """The client towards providers: when bytes pass, what is sent along, and when a connection closes."""
 
 import asyncio
+import random
 import time
 
 import pytest
@@ -194,7 +195,7 @@ def test_leaving_an_answer_early_closes_its_connection_at_once(play: Play, how: 
                 await asyncio.sleep(0.1)
                 began = time.monotonic()
                 task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
+                await asyncio.wait((task,), timeout=1)
             return await far.wait_until_left() - began
 
     assert run_loop(run()) < 0.2
@@ -210,10 +211,60 @@ def test_giving_up_before_the_answer_begins_closes_the_connection_with_its_deadl
             await asyncio.sleep(0.1)
             began = time.monotonic()
             task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            await asyncio.wait((task,), timeout=1)
             return await far.wait_until_left() - began
 
     assert run_loop(run()) < 0.6
+
+
+def crowded(late_s: float) -> Play:
+    """An answer whose head comes within that time, and then bytes at every moment."""
+    chance = random.Random(3)
+
+    async def play(seen: Seen, out: asyncio.Transport) -> None:
+        await asyncio.sleep(late_s * chance.random())
+        out.write(STREAM_HEAD)
+        while True:
+            out.write(b"1\r\nx\r\n")
+            await asyncio.sleep(0.002)
+
+    return play
+
+
+@pytest.mark.parametrize("late_s", [0.0, 0.1], ids=["chunk", "head"])
+def test_no_cancellation_is_lost_to_bytes_that_arrive_in_the_same_moment(late_s: float) -> None:
+    # A deadline cancels once: where that is lost, the call goes on for as long as its provider does.
+    async def run() -> int:
+        lost = 0
+        async with far_end(crowded(late_s)) as far, upstream() as client:
+            for _ in range(5):
+                tasks = [asyncio.create_task(reading(far, client)) for _ in range(100)]
+                await asyncio.sleep(0.03)
+                for task in tasks:
+                    await asyncio.sleep(0.0005)
+                    task.cancel()
+                _, going_on = await asyncio.wait(tasks, timeout=0.3)
+                lost += len(going_on)
+                while going_on:
+                    for task in going_on:
+                        task.cancel()
+                    _, going_on = await asyncio.wait(going_on, timeout=0.1)
+        return lost
+
+    assert run_loop(run()) == 0
+
+
+def test_finishing_gives_up_in_time_while_bytes_keep_coming() -> None:
+    async def one(far: AsyncFarEnd, client: Upstream) -> None:
+        async with await client.open(far.url, HEADERS, BODY) as got:
+            await got.chunk()
+            await got.finish()
+
+    async def run() -> None:
+        async with far_end(crowded(0.0)) as far, upstream() as client, asyncio.timeout(2):
+            await asyncio.gather(*(one(far, client) for _ in range(60)))
+
+    run_loop(run())
 
 
 @pytest.mark.parametrize("plain", [True, False])
@@ -247,7 +298,7 @@ def test_without_finishing_the_connection_is_not_used_again() -> None:
 
 def test_finishing_an_answer_that_does_not_end_takes_half_a_second_at_most() -> None:
     async def run() -> float:
-        async with answered(endless) as (_, got):
+        async with answered(endless) as (_, got), asyncio.timeout(3):
             await got.chunk()
             began = time.monotonic()
             await got.finish()
