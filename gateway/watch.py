@@ -5,7 +5,10 @@ the last proof is fresh; with the database away, or this connection silently dea
 """
 
 import asyncio
+import contextlib
 import logging
+import os
+import socket
 import time
 from collections.abc import Awaitable, Callable
 
@@ -93,9 +96,9 @@ class Watch:
             round_trip = asyncio.create_task(self._round(connection, pulse))
             done, _ = await asyncio.wait((round_trip,), timeout=ROUND_TIMEOUT_S)
             if not done:
-                # Cut the socket first: to cancel politely, psycopg would ask the silent server and wait for it.
-                connection.pgconn.finish()
-                round_trip.cancel()
+                # Cancelled politely, psycopg would ask the silent server and wait for it. Shut down, the socket ends
+                # the wait by itself; closed, it would be taken from under the event loop.
+                _shut_down(connection.pgconn.socket)
                 await asyncio.gather(round_trip, return_exceptions=True)
                 raise TimeoutError("no answer on the listening connection")
             catalog_changed = round_trip.result()
@@ -126,3 +129,9 @@ class Watch:
             raise
         except Exception:
             logger.exception("the catalog cannot be read; the last one stays in use")
+
+
+def _shut_down(descriptor: int) -> None:
+    """End both directions of a socket that somebody else owns."""
+    with contextlib.suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as end:
+        end.shutdown(socket.SHUT_RDWR)
