@@ -22,6 +22,7 @@ from psycopg.rows import dict_row
 from accounts import keys
 from accounts.ids import uuid7
 from billing.money import parse_usd
+from config.process import spawn
 from gateway.audit import INVARIANTS
 from gateway.credentials import seal
 from simulator.process import SimulatorProcess
@@ -111,8 +112,9 @@ class GatewayProcess:
             "config.asgi:application",
         ]
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
+            self._process = spawn(
                 command,
+                signal.SIGKILL,  # an aborted test run must not leave a gateway behind
                 cwd=ROOT,
                 env=self._environment,
                 stdout=log,
