@@ -70,7 +70,9 @@ class Answer:
         """The next bytes, None at the end. Raises Broken or TooSlow."""
         try:
             async with asyncio.timeout(self._timeout_s):
+                asked = _cancellations()
                 chunk = await self._response.body_reader.read_chunk()
+                _heed_cancellation(asked)
         except TimeoutError:
             raise TooSlow("between_bytes") from None
         except PyreqwestError as error:
@@ -149,9 +151,8 @@ class Upstream:
                 self._client.post(url)
                 .headers(headers)
                 .body_bytes(body)
-                .streamed_read_buffer_limit(
-                    0
-                )  # else first bytes wait for a buffer, and leaving early does not close
+                # Else first bytes wait for a buffer, and leaving early does not close the connection.
+                .streamed_read_buffer_limit(0)
                 .build_streamed()
             )
         except ValueError:
@@ -159,7 +160,11 @@ class Upstream:
             raise NotReached("the channel's address or credential cannot be sent") from None
         try:
             async with asyncio.timeout(self._configuration.first_byte_timeout_s):
+                asked = _cancellations()
                 response = await request.__aenter__()
+                if _cancellations() > asked:
+                    await request.__aexit__()
+                _heed_cancellation(asked)
         except TimeoutError as error:
             if isinstance(error, ConnectTimeoutError) and _is_connect(error):
                 raise NotReached("connect timeout") from error
@@ -171,6 +176,19 @@ class Upstream:
         except PyreqwestError as error:
             raise Broken(_causes(error)) from error
         return Answer(request, response, self._configuration.between_bytes_timeout_s)
+
+
+def _cancellations() -> int:
+    """How often the running task has been asked to end."""
+    task = asyncio.current_task()
+    return task.cancelling() if task is not None else 0
+
+
+def _heed_cancellation(asked: int) -> None:
+    """Raise what the library swallows when an answer arrives in the very moment of the cancellation: a deadline asks
+    once, and a call that missed it would go on for as long as its provider does."""
+    if _cancellations() > asked:
+        raise asyncio.CancelledError
 
 
 def _is_connect(error: ConnectError | RequestTimeoutError) -> bool:
