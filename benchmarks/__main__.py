@@ -10,6 +10,7 @@ import os
 import statistics
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import uvloop
@@ -44,11 +45,11 @@ def cpu_s(pid: int) -> float:
 
 
 def measure(
-    parts: dict[str, int], port: int, request: bytes, clients: int, seconds: float
+    parts: dict[str, int], port: int, requests: Sequence[bytes], clients: int, seconds: float
 ) -> dict[str, float]:
     """One round: calls/s, latency, CPU milliseconds per 1,000 calls for each part."""
     before = {name: cpu_s(pid) for name, pid in parts.items()}
-    result: Result = uvloop.run(run_load(port, request, clients, seconds))
+    result: Result = uvloop.run(run_load(port, requests, clients, seconds))
     calls = len(result.latencies_s)
     if set(result.statuses) != {200}:
         sys.exit(f"not every call succeeded: {dict(result.statuses)}")
@@ -97,25 +98,26 @@ def run(
     tenant = world.add_tenant("Alice", balance="1000")
     simulator = world.simulator
     parts = {"gateway": gateway.worker_pid, "PostgreSQL": postgres_pid, "simulator": simulator.pid}
-    plain = encode_request(gateway.port, "/v1/chat/completions", tenant.key, BODY % b"")
+    path = "/v1/chat/completions"
+    plain = [encode_request(gateway.port, path, tenant.key, BODY % b"")]
     asyncio.run(run_load(gateway.port, plain, 16, 1.0))
     for clients in (1, 16, 64, 256):
-        show(
-            f"{clients:>3} clients",
-            [measure(parts, gateway.port, plain, clients, seconds) for _ in range(rounds)],
-        )
-    slow = BODY % b',"simulate":{"total_delay_s":0.1}'
-    through = encode_request(gateway.port, "/v1/chat/completions", tenant.key, slow)
+        found = [measure(parts, gateway.port, plain, clients, seconds) for _ in range(rounds)]
+        show(f"{clients:>3} clients", found)
+    # Sixteen clients that were answered together ask together again; a spread of provider times keeps them apart.
+    together, apart = [100] * 16, [70 + 4 * step for step in range(16)]
     port = int(simulator.base_url.rsplit(":", 1)[1].split("/")[0])
-    direct = encode_request(port, "/v1/chat/completions", simulator.api_key, slow)
-    added = []
-    for _ in range(rounds):
-        with_us = measure(parts, gateway.port, through, 16, seconds)
-        without = measure({}, port, direct, 16, seconds)
-        added.append(
-            {"added p50 ms": with_us["p50 ms"] - without["p50 ms"], "own p50 ms": without["p50 ms"]}
-        )
-    show(" 16 clients, a provider that takes 100 ms", added)
+    for title, times_ms in (("in step", together), ("apart", apart)):
+        bodies = [BODY % b',"simulate":{"total_delay_s":%.3f}' % (ms / 1000) for ms in times_ms]
+        through = [encode_request(gateway.port, path, tenant.key, body) for body in bodies]
+        direct = [encode_request(port, path, simulator.api_key, body) for body in bodies]
+        added = []
+        for _ in range(rounds):
+            with_us = measure(parts, gateway.port, through, 16, seconds)
+            without = measure({}, port, direct, 16, seconds)
+            gap = with_us["p50 ms"] - without["p50 ms"]
+            added.append({"added p50 ms": gap, "own p50 ms": without["p50 ms"]})
+        show(f" 16 clients {title}, a provider of 100 ms", added)
     check_books(world, tenant)
 
 

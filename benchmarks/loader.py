@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Sequence
 from typing import cast
 
 import msgspec
@@ -80,15 +81,18 @@ def encode_request(port: int, path: str, key: str, body: bytes) -> bytes:
     ).encode() + body
 
 
-async def run_load(port: int, request: bytes, clients: int, seconds: float) -> Result:
-    """Load 127.0.0.1:port with that many clients."""
+async def run_load(port: int, requests: Sequence[bytes], clients: int, seconds: float) -> Result:
+    """Load 127.0.0.1:port with that many clients; they take the requests in turn, one for each client."""
     loop = asyncio.get_running_loop()
     result = Result(0.0, [], Counter())
     began = time.perf_counter()
     made = []
-    for _ in range(clients):
+    for index in range(clients):
+        request = requests[index % len(requests)]
         _, client = await loop.create_connection(
-            lambda: _Client(request, result, began + seconds), "127.0.0.1", port
+            lambda request=request: _Client(request, result, began + seconds),  # type: ignore[misc]
+            "127.0.0.1",
+            port,
         )
         made.append(client.done)
     await asyncio.gather(*made)

@@ -125,6 +125,10 @@ class Store:
         await connection.execute("SET statement_timeout = '10s'")
         # A custom plan for each batch would cost more than the batch: the arrays' contents do not change the plan.
         await connection.execute("SET plan_cache_mode = force_generic_plan")
+        # The plan may be made while the tables are empty and is kept while they grow: rows are few and found by their
+        # keys, so a plan that reads a whole table is never the right one.
+        for choice in ("enable_seqscan", "enable_hashjoin", "enable_mergejoin", "jit"):
+            await connection.execute(f"SET {choice} = off")
         lock = (OWNER_LOCK_CLASS, self.owner_id)
         await connection.execute("SELECT pg_advisory_lock_shared(%s, %s)", lock)
         # A process that was away for long may have been taken for gone: it is an owner again.
