@@ -17,12 +17,12 @@ _PR_SET_PDEATHSIG = 1
 def main() -> int:
     """Parse the command line and serve; the exit status."""
     parser = argparse.ArgumentParser(
-        prog="python -m simulator", description="A stand-in vendor that speaks Chat Completions."
+        prog="python -m simulator", description="A stand-in for the model vendors."
     )
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=9100, help="0 takes a free one")
     parser.add_argument("--log", type=Path, required=True, help="the call log, appended to")
-    parser.add_argument("--api-key", help="demand this bearer")
+    parser.add_argument("--api-key", help="demand this key")
     parser.add_argument("--ready-file", type=Path, help="written with the URL once it serves")
     parser.add_argument(
         "--die-with-parent",

@@ -1,4 +1,4 @@
-"""One chat call from reception to its last log line, faults included."""
+"""One call from reception to its last log line, faults included, whatever its dialect."""
 
 import asyncio
 import hashlib
@@ -7,35 +7,38 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from itertools import islice
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from simulator.chat_request import ChatBody, check, parse_body
+from simulator.chat_request import ChatBody
 from simulator.connection import REASONS, ClientGone, Connection, Request
-from simulator.encoding import EventWriter, Stamp, encode_plain, make_stamp
-from simulator.errors import ApiError, scripted_envelope
-from simulator.log import Ended, Received
+from simulator.dialect import Answer, Dialect, Order
+from simulator.errors import ApiError
+from simulator.log import Ended, Received, Totals
+from simulator.markers import MARK_BYTES, cut_scripts
 from simulator.replies import Reply
-from simulator.script import NO_SCRIPT, parse_script
+from simulator.script import NO_SCRIPT, Script, parse_script
 
 if TYPE_CHECKING:
     from simulator.server import Vendor
 
 _NO_USAGE = msgspec.Raw(b"null")
+_NO_ANSWER = Answer()
 _AT_ONCE = 4_096  # tokens of an unscripted stream that are written without giving way to others
 _TURN = 128  # chunks written before others get a turn: a fast reader never makes us wait
 _PAGE = b"<!doctype html><html><head><title>Welcome</title></head><body>It works.</body></html>"
-_EVENT_STREAM = b"text/event-stream; charset=utf-8"
 
 
 class Call:
-    """A POST /v1/chat/completions. `begin` starts it; `ended` is logged exactly once."""
+    """A call that would be billed. `begin` starts it; `ended` is logged exactly once."""
 
     __slots__ = (
-        "_body",
+        "_answers",
         "_call_id",
         "_connection",
+        "_dialect",
         "_ended",
         "_finale",
         "_fingerprint",
@@ -43,30 +46,45 @@ class Call:
         "_hanging",
         "_id",
         "_input_tokens",
+        "_is_serving",
+        "_is_stream",
+        "_key",
+        "_model",
         "_parting",
         "_request",
         "_script",
         "_sent",
+        "_serial",
         "_started",
         "_status",
         "_task",
+        "_totals",
         "_usage",
         "_vendor",
     )
 
-    def __init__(self, vendor: "Vendor", connection: Connection, request: Request) -> None:
+    def __init__(
+        self, vendor: "Vendor", dialect: Dialect, connection: Connection, request: Request
+    ) -> None:
         self._vendor = vendor
+        self._dialect = dialect
         self._connection = connection
         self._request = request
-        self._id = f"chatcmpl-{random.getrandbits(116):029x}"
+        self._serial = f"{random.getrandbits(116):029x}"
+        self._id = dialect.id_prefix + self._serial
         self._call_id = request.header(b"x-client-request-id")
-        self._fingerprint = _fingerprint(request)
+        self._key = dialect.key(request)
+        self._fingerprint = _fingerprint(self._key)
         self._started = time.time()
-        self._body = ChatBody()
+        self._model: str | None = None
+        self._is_stream = False
         self._script = NO_SCRIPT
+        self._answers = _NO_ANSWER
+        self._totals: Totals | None = None
         self._task: asyncio.Task[None] | None = None
         self._hanging = False
         self._ended = False
+        self._is_serving = False
         self._finale = b""
         self._parting: Callable[[], None] | None = None
         self._status: int | None = None
@@ -78,33 +96,36 @@ class Call:
     def begin(self) -> None:
         """Log the reception, then answer now or start the task that will."""
         problem: ApiError | None = None
+        body: Any = None
         try:
-            self._vendor.authorize(self._request)
-            self._body = parse_body(self._request.body)
+            self._vendor.authorize(self._dialect, self._key)
+            body = self._dialect.parse(self._request)
+            self._model = body.model if isinstance(body.model, str) else None
+            self._is_stream = body.stream is True
         except ApiError as refused:
             problem = refused
-        model = self._body.model if isinstance(self._body.model, str) else None
-        stream = self._body.stream is True
-        self._vendor.call_received(
-            Received(self._id, self._call_id, model, stream, self._started, self._fingerprint),
-            self._request,
+        line = Received(
+            self._id,
+            self._call_id,
+            self._model,
+            self._is_stream,
+            self._started,
+            self._fingerprint,
+            self._dialect.name,
         )
+        self._vendor.call_received(line, self._request)
         try:
             if problem is not None:
                 raise problem
-            check(self._body)
-            self._script = self._vendor.default_script
-            if self._body.simulate:
-                self._script = parse_script(self._body.simulate)
-            reply = self._vendor.composer.compose(self._body, self._script)
+            reply = self._prepare(body)
         except ApiError as refused:
-            self._answer(refused.status, refused.body())
+            self._answer(refused.status, self._dialect.refusal(refused, self._serial))
             self._end("error")
             return
         except Exception as failed:
             # Out of here it would tear down the connection and leave the call in flight for ever.
             traceback.print_exception(failed, file=sys.stderr)
-            self._answer(500, scripted_envelope(500, None))
+            self._answer(500, self._dialect.failure(500, None, self._serial))
             self._end("error")
             return
         self._input_tokens = reply.prompt_tokens
@@ -115,6 +136,18 @@ class Call:
         self._task = asyncio.get_running_loop().create_task(self._run(reply))
         self._task.add_done_callback(self._close_books)
 
+    def _prepare(self, body: Any) -> Reply:
+        """Everything that may be refused: the request, its script, figures that cannot be."""
+        dialect = self._dialect
+        ask = dialect.read(self._request, body)
+        given = find_script(self._request, body, ask)
+        self._script = self._vendor.default_script if given is None else given
+        reply = dialect.compose(self._vendor.composer, ask, self._script)
+        order = Order(self._id, self._serial, int(self._started), body, ask, self._script, reply)
+        self._totals = dialect.totals(self._script, reply)
+        self._answers = dialect.answer(order, self._totals)
+        return reply
+
     def client_gone(self) -> None:
         """The caller left: stop generating at once."""
         if self._task is not None:
@@ -123,17 +156,17 @@ class Call:
     # a call without a script: no waiting, so no task
 
     def _answer_at_once(self, reply: Reply) -> None:
-        if not self._body.stream:
+        if not self._is_stream:
             self._answer(200, self._plain_body(reply))
         else:
-            writer = self._writer()
+            answer = self._answers
             parts = [self._stream_head()]
-            parts += [self._frame(event) for event in writer.opening(reply)]
-            parts += [self._frame(event) for event, _ in writer.content(reply)]
-            parts += [self._frame(event) for event in writer.closing(reply)]
+            parts += [self._frame(event) for event in answer.opening()]
+            parts += [self._frame(event) for event, _ in answer.content()]
+            parts += [self._frame(event) for event in answer.closing()]
             parts.append(self._stream_end())
             self._generated = reply.completion_tokens
-            self._usage = reply.usage if self._body.wants_usage else None
+            self._usage = answer.usage if answer.reports_usage else None
             self._finale = b"".join(parts)
         self._end("completed")
 
@@ -148,7 +181,7 @@ class Call:
         if script.gate is not None:
             await self._vendor.gates.wait(script.gate)
         delay = script.first_byte_delay_s
-        if not self._body.stream:
+        if not self._is_stream:
             delay = max(delay, script.total_delay_s)
         if delay:
             await asyncio.sleep(delay)
@@ -161,15 +194,15 @@ class Call:
             self._parting = self._connection.close
             return "reset"
         if script.status is not None:
-            self._answer(script.status, scripted_envelope(script.status, script.error))
+            self._answer(script.status, self._failure(script.status))
             return "error"
         if script.html:
             self._answer(200, _PAGE, b"text/html; charset=utf-8")
             return "error"
         if script.body_error_200:
-            self._answer(200, scripted_envelope(500, script.error))
+            self._answer(200, self._answers.failed() or self._failure(500))
             return "error"
-        return await (self._stream(reply) if self._body.stream else self._plain(reply))
+        return await (self._stream(reply) if self._is_stream else self._plain(reply))
 
     async def _plain(self, reply: Reply) -> str:
         cut = self._script.cut
@@ -179,18 +212,17 @@ class Call:
             return "completed"
         self._usage = None
         self._send(self._head(200, b"application/json", len(body)) + body[: len(body) // 2])
-        return await self._fault(cut[0], None)
+        return await self._fault(cut[0])
 
     async def _stream(self, reply: Reply) -> str:
         script, cut = self._script, self._script.cut
-        writer = self._writer()
+        answer = self._answers
         self._send(self._stream_head())
-        for event in writer.opening(reply):
+        for event in answer.opening():
             self._send(self._frame(event))
         self._generated = reply.reasoning_tokens
-        for sent, (event, tokens) in enumerate(writer.content(reply)):
-            if cut is not None and sent == cut[1]:
-                break
+        wanted = answer.content() if cut is None else islice(answer.content(), cut[1])
+        for sent, (event, tokens) in enumerate(wanted):
             if sent and script.chunk_delay_s:
                 await asyncio.sleep(script.chunk_delay_s)
             elif sent % _TURN == _TURN - 1:
@@ -200,25 +232,24 @@ class Call:
             self._send(self._frame(event))
             self._generated += tokens
         if cut is not None:
-            return await self._fault(cut[0], writer)
-        self._usage = reply.usage if self._body.wants_usage else None
-        self._finale = b"".join(self._frame(event) for event in writer.closing(reply))
+            return await self._fault(cut[0])
+        self._usage = answer.usage if answer.reports_usage else None
+        self._finale = b"".join(self._frame(event) for event in answer.closing())
         self._finale += self._stream_end()
         return "completed"
 
-    async def _fault(self, name: str, writer: EventWriter | None) -> str:
+    async def _fault(self, name: str) -> str:
         """Break the answer off. A plain answer has half its body out by now."""
         if name == "hang":
             await self._hang()
-        if name == "error_event" and writer is not None:
-            body = scripted_envelope(500, self._script.error)
-            self._finale = self._frame(writer.error(body)) + self._stream_end()
+        if name == "error_event":
+            self._finale = self._frame(self._answers.error()) + self._stream_end()
             return "error"
         if name == "truncate":
-            if writer is None:
-                self._parting = self._connection.close
-            else:
+            if self._is_stream:
                 self._finale = self._stream_end()
+            else:
+                self._parting = self._connection.close
             return "truncated"
         # A reset drops what is still in our own buffer.
         await self._connection.flush()
@@ -246,25 +277,14 @@ class Call:
 
     # bytes
 
-    def _stamp(self) -> Stamp:
-        body = self._body
-        return make_stamp(self._id, int(self._started), body.model, body.service_tier)
-
-    def _top_logprobs(self) -> int | None:
-        return (self._body.top_logprobs or 0) if self._body.logprobs else None
-
-    def _writer(self) -> EventWriter:
-        return EventWriter(
-            self._stamp(),
-            self._script,
-            self._top_logprobs(),
-            include_usage=self._body.wants_usage,
-        )
-
     def _plain_body(self, reply: Reply) -> bytes:
+        self._is_serving = True
         self._generated = reply.completion_tokens
-        self._usage = reply.usage
-        return encode_plain(self._stamp(), reply, self._top_logprobs())
+        self._usage = self._answers.usage
+        return self._answers.plain()
+
+    def _failure(self, status: int) -> bytes:
+        return self._dialect.failure(status, self._script.error, self._serial)
 
     def _head(self, status: int, kind: bytes, length: int | None) -> bytes:
         """The status line and headers; without a length the body comes in chunks."""
@@ -277,25 +297,21 @@ class Call:
         elif not self._request.old:
             extra += b"transfer-encoding: chunked\r\n"
         self._status = status
-        return (
-            b"HTTP/1.1 %d %b\r\ndate: %b\r\ncontent-type: %b\r\nopenai-version: 2020-10-01\r\n"
-            b"openai-processing-ms: %d\r\nx-request-id: req_%b\r\n%b\r\n"
-            % (
-                status,
-                REASONS.get(status, b"Unknown"),
-                self._vendor.http_date(self._started),
-                kind,
-                int((time.time() - self._started) * 1000),
-                self._id[9:].encode(),
-                extra,
-            )
+        return b"HTTP/1.1 %d %b\r\ndate: %b\r\ncontent-type: %b\r\n%b%b\r\n" % (
+            status,
+            REASONS.get(status, b"Unknown"),
+            self._vendor.http_date(self._started),
+            kind,
+            self._dialect.header_lines(self._serial, int((time.time() - self._started) * 1000)),
+            extra,
         )
 
     def _answer(self, status: int, body: bytes, kind: bytes = b"application/json") -> None:
         self._finale = self._head(status, kind, len(body)) + body
 
     def _stream_head(self) -> bytes:
-        return self._head(200, _EVENT_STREAM, None)
+        self._is_serving = True
+        return self._head(200, self._dialect.stream_type(self._request), None)
 
     def _frame(self, event: bytes) -> bytes:
         return event if self._request.old else b"%x\r\n%b\r\n" % (len(event), event)
@@ -310,22 +326,24 @@ class Call:
     def _end(self, outcome: str) -> None:
         """Log the end and then send the last bytes: what a caller has got is in the log."""
         self._ended = True
-        model = self._body.model if isinstance(self._body.model, str) else None
-        usage = _NO_USAGE if self._usage is None else msgspec.Raw(self._usage)
+        if outcome == "completed":
+            self._answers.complete()
         self._vendor.call_ended(
             Ended(
                 self._id,
                 self._call_id,
-                model,
-                self._body.stream is True,
+                self._model,
+                self._is_stream,
                 time.time(),
                 self._fingerprint,
+                self._dialect.name,
                 outcome,
                 self._status,
-                usage,
+                _NO_USAGE if self._usage is None else msgspec.Raw(self._usage),
                 self._generated,
                 self._input_tokens,
                 self._sent + len(self._finale),
+                self._served(),
             )
         )
         if self._finale:
@@ -334,10 +352,35 @@ class Call:
             self._parting()
         self._connection.finish()
 
+    def _served(self) -> Totals | None:
+        """The totals of what was served up to now; None if no answer began."""
+        totals = self._totals
+        if totals is None or not self._is_serving:
+            return None
+        totals.output = self._generated
+        totals.reasoning = min(totals.reasoning, self._generated)
+        return totals
 
-def _fingerprint(request: Request) -> str | None:
-    """The first 8 hex digits of the bearer's SHA-256: tells keys apart without keeping them."""
-    given = request.headers.get(b"authorization", b"")
-    if given[:7].lower() != b"bearer ":
-        return None
-    return hashlib.sha256(given[7:]).hexdigest()[:8]
+
+def find_script(request: Request, body: Any, ask: ChatBody) -> Script | None:
+    """The script a request brings, in its body or in its last user text; markers are cut out.
+
+    Raises ApiError(400) for a wrong one, or for two.
+    """
+    raw: bytes | msgspec.Raw | None = body.simulate or None
+    if MARK_BYTES in request.body:
+        marked = cut_scripts(ask.messages)
+        if marked is not None and raw is not None:
+            raise ApiError(
+                400,
+                "Invalid 'simulate': the script stands in the body and in the text.",
+                param="simulate",
+                code="invalid_script",
+            )
+        raw = marked or raw
+    return None if raw is None else parse_script(raw)
+
+
+def _fingerprint(key: bytes | None) -> str | None:
+    """The first 8 hex digits of the key's SHA-256: tells keys apart without keeping them."""
+    return None if key is None else hashlib.sha256(key).hexdigest()[:8]

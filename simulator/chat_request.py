@@ -1,12 +1,21 @@
 """The body of POST /v1/chat/completions: reading it, and refusing it the way OpenAI does."""
 
 import re
-from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
-from simulator.catalog import UNKNOWN_MODEL, find_card
+from simulator.catalog import find_card, serves_only
+from simulator.checks import (
+    check_integer,
+    check_member,
+    check_model,
+    check_number,
+    decode_body,
+    missing,
+    wrong_member,
+    wrong_type,
+)
 from simulator.errors import ApiError
 
 _ROLES = ("system", "assistant", "user", "function", "tool", "developer")
@@ -76,14 +85,7 @@ _DECODER = msgspec.json.Decoder(ChatBody)
 
 def parse_body(raw: bytes) -> ChatBody:
     """Read the body. Raises ApiError(400) for what is not a JSON object."""
-    try:
-        return _DECODER.decode(raw)
-    except msgspec.ValidationError:
-        raise ApiError(400, "The body of your request must be a JSON object.") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as problem:
-        raise ApiError(
-            400, f"We could not parse the JSON body of your request: {problem}."
-        ) from None
+    return decode_body(raw, _DECODER)
 
 
 def check(body: ChatBody) -> None:
@@ -91,16 +93,16 @@ def check(body: ChatBody) -> None:
     _check_model(body.model)
     _check_messages(body.messages)
     if body.stream is not None and not isinstance(body.stream, bool):
-        raise _wrong_type("stream", "a boolean", body.stream)
+        raise wrong_type("stream", "a boolean", body.stream)
     if body.stream_options is not None:
         _check_stream_options(body)
     _check_limits(body)
     for name, low, high in _NUMBERS:
         value = getattr(body, name)
         if value is not None:
-            _check_number(name, value, low, high)
+            check_number(name, value, low, high)
     if body.n is not None:
-        _check_integer("n", body.n, 1, 128)
+        check_integer("n", body.n, 1, 128)
     if body.logprobs is not None or body.top_logprobs is not None:
         _check_logprobs(body)
     if body.stop is not None:
@@ -111,34 +113,28 @@ def check(body: ChatBody) -> None:
         _check_tool_choice(body)
     if body.response_format is not None:
         _check_response_format(body.response_format)
-    _check_member("reasoning_effort", body.reasoning_effort, _EFFORTS)
-    _check_member("service_tier", body.service_tier, _TIERS)
+    check_member("reasoning_effort", body.reasoning_effort, _EFFORTS)
+    check_member("service_tier", body.service_tier, _TIERS)
 
 
 def _check_model(model: Any) -> None:
-    if type(model) is str and model:
-        if model == UNKNOWN_MODEL:
-            raise ApiError(
-                404,
-                f"The model `{model}` does not exist or you do not have access to it.",
-                code="model_not_found",
-            )
-        return
-    if model is None or model == "":
-        raise ApiError(400, "you must provide a model parameter")
-    raise _wrong_type("model", "a string", model)
+    check_model(model)
+    # As OpenAI words and codes it: a 404 on the model, without a code.
+    only = serves_only(model)
+    if only is not None:
+        raise ApiError(
+            404,
+            f"The model `{model}` is not a chat model: it is served by v1/{only}, not by "
+            "v1/chat/completions.",
+            param="model",
+        )
 
 
 def _check_messages(messages: Any) -> None:
     if messages is None:
-        raise ApiError(
-            400,
-            "Missing required parameter: 'messages'.",
-            param="messages",
-            code="missing_required_parameter",
-        )
+        raise missing("messages")
     if type(messages) is not list:
-        raise _wrong_type("messages", "an array of objects", messages)
+        raise wrong_type("messages", "an array of objects", messages)
     if not messages:
         raise ApiError(
             400,
@@ -151,10 +147,10 @@ def _check_messages(messages: Any) -> None:
     for position, message in enumerate(messages):
         where = f"messages[{position}]"
         if type(message) is not dict:
-            raise _wrong_type(where, "an object", message)
+            raise wrong_type(where, "an object", message)
         role = message.get("role")
         if role not in _ROLES:
-            raise _wrong_member(f"{where}.role", role, _ROLES)
+            raise wrong_member(f"{where}.role", role, _ROLES)
         _check_content(message, role, f"{where}.content")
         if role == "assistant":
             asked = _asked_tools(message, where)
@@ -173,12 +169,12 @@ def _check_content(message: dict[str, Any], role: str, where: str) -> None:
             400, "Invalid value for 'content': expected a string, got null.", param=where
         )
     if type(content) is not list:
-        raise _wrong_type(where, "one of a string or array of objects", content)
+        raise wrong_type(where, "one of a string or array of objects", content)
     for position, part in enumerate(content):
         if type(part) is not dict:
-            raise _wrong_type(f"{where}[{position}]", "an object", part)
+            raise wrong_type(f"{where}[{position}]", "an object", part)
         if part.get("type") == "text" and type(part.get("text")) is not str:
-            raise _wrong_type(f"{where}[{position}].text", "a string", part.get("text"))
+            raise wrong_type(f"{where}[{position}].text", "a string", part.get("text"))
 
 
 def _asked_tools(message: dict[str, Any], where: str) -> set[str]:
@@ -186,7 +182,7 @@ def _asked_tools(message: dict[str, Any], where: str) -> set[str]:
     if calls is None:
         return set()
     if type(calls) is not list or not all(type(call) is dict for call in calls):
-        raise _wrong_type(f"{where}.tool_calls", "an array of objects", calls)
+        raise wrong_type(f"{where}.tool_calls", "an array of objects", calls)
     return {str(call.get("id")) for call in calls}
 
 
@@ -200,12 +196,7 @@ def _check_tool_result(message: dict[str, Any], asked: set[str], where: str) -> 
         )
     answered = message.get("tool_call_id")
     if answered is None:
-        raise ApiError(
-            400,
-            f"Missing required parameter: '{where}.tool_call_id'.",
-            param=f"{where}.tool_call_id",
-            code="missing_required_parameter",
-        )
+        raise missing(f"{where}.tool_call_id")
     if str(answered) not in asked:
         raise ApiError(
             400,
@@ -217,7 +208,7 @@ def _check_tool_result(message: dict[str, Any], asked: set[str], where: str) -> 
 
 def _check_stream_options(body: ChatBody) -> None:
     if not isinstance(body.stream_options, dict):
-        raise _wrong_type("stream_options", "an object", body.stream_options)
+        raise wrong_type("stream_options", "an object", body.stream_options)
     if not body.stream:
         raise ApiError(
             400,
@@ -240,7 +231,7 @@ def _check_limits(body: ChatBody) -> None:
         value = getattr(body, name)
         if value is None:
             continue
-        _check_integer(name, value, 1, None)
+        check_integer(name, value, 1, None)
         if card is not None and value > card.max_output:
             raise ApiError(
                 400,
@@ -267,10 +258,10 @@ def check_context(model: str, prompt_tokens: int) -> None:
 
 def _check_logprobs(body: ChatBody) -> None:
     if body.logprobs is not None and not isinstance(body.logprobs, bool):
-        raise _wrong_type("logprobs", "a boolean", body.logprobs)
+        raise wrong_type("logprobs", "a boolean", body.logprobs)
     if body.top_logprobs is None:
         return
-    _check_integer("top_logprobs", body.top_logprobs, 0, 20)
+    check_integer("top_logprobs", body.top_logprobs, 0, 20)
     if not body.logprobs:
         raise ApiError(
             400,
@@ -283,7 +274,7 @@ def _check_stop(stop: Any) -> None:
     if isinstance(stop, str):
         return
     if not isinstance(stop, list) or not all(isinstance(one, str) for one in stop):
-        raise _wrong_type("stop", "one of a string or array of strings", stop)
+        raise wrong_type("stop", "one of a string or array of strings", stop)
     if len(stop) > 4:
         raise ApiError(
             400,
@@ -296,7 +287,7 @@ def _check_stop(stop: Any) -> None:
 
 def _check_tools(tools: Any) -> None:
     if not isinstance(tools, list):
-        raise _wrong_type("tools", "an array of objects", tools)
+        raise wrong_type("tools", "an array of objects", tools)
     if not tools:
         raise ApiError(
             400,
@@ -308,18 +299,13 @@ def _check_tools(tools: Any) -> None:
     for position, tool in enumerate(tools):
         where = f"tools[{position}]"
         if not isinstance(tool, dict):
-            raise _wrong_type(where, "an object", tool)
+            raise wrong_type(where, "an object", tool)
         kind = tool.get("type")
-        _check_member(f"{where}.type", kind or "", ("function", "custom"))
+        check_member(f"{where}.type", kind or "", ("function", "custom"))
         part = tool.get(kind)
         name = part.get("name") if isinstance(part, dict) else None
         if not isinstance(name, str):
-            raise ApiError(
-                400,
-                f"Missing required parameter: '{where}.{kind}.name'.",
-                param=f"{where}.{kind}.name",
-                code="missing_required_parameter",
-            )
+            raise missing(f"{where}.{kind}.name")
         if not _FUNCTION_NAME.match(name):
             raise ApiError(
                 400,
@@ -340,13 +326,13 @@ def _check_tool_choice(body: ChatBody) -> None:
             param="tool_choice",
         )
     if isinstance(choice, str):
-        _check_member("tool_choice", choice, ("none", "auto", "required"))
+        check_member("tool_choice", choice, ("none", "auto", "required"))
         return
     if not isinstance(choice, dict):
-        raise _wrong_type("tool_choice", "one of a string or object", choice)
-    _check_member("tool_choice.type", choice.get("type") or "", _CHOICE_TYPES)
+        raise wrong_type("tool_choice", "one of a string or object", choice)
+    check_member("tool_choice.type", choice.get("type") or "", _CHOICE_TYPES)
     if choice["type"] == "allowed_tools" and not isinstance(choice.get("allowed_tools"), dict):
-        raise _wrong_type("tool_choice.allowed_tools", "an object", choice.get("allowed_tools"))
+        raise wrong_type("tool_choice.allowed_tools", "an object", choice.get("allowed_tools"))
     names = {tool[tool["type"]]["name"] for tool in body.tools}
     for name in chosen_names(choice):
         if name not in names:
@@ -374,83 +360,10 @@ def _name_in(choice: Any) -> str:
 
 def _check_response_format(given: Any) -> None:
     if not isinstance(given, dict):
-        raise _wrong_type("response_format", "an object", given)
-    _check_member("response_format.type", given.get("type") or "", _FORMATS)
+        raise wrong_type("response_format", "an object", given)
+    check_member("response_format.type", given.get("type") or "", _FORMATS)
     if given["type"] == "json_schema":
         schema = given.get("json_schema")
         for name in ("name", "schema"):
             if not isinstance(schema, dict) or name not in schema:
-                raise ApiError(
-                    400,
-                    f"Missing required parameter: 'response_format.json_schema.{name}'.",
-                    param=f"response_format.json_schema.{name}",
-                    code="missing_required_parameter",
-                )
-
-
-def _check_integer(name: str, value: Any, low: int, high: int | None) -> None:
-    if type(value) is not int:
-        raise _wrong_type(name, "an integer", value)
-    if value < low or (high is not None and value > high):
-        below = value < low
-        raise ApiError(
-            400,
-            f"Invalid '{name}': integer {'below minimum' if below else 'above maximum'} value. "
-            f"Expected a value {'>=' if below else '<='} {low if below else high}, but got "
-            f"{value} instead.",
-            param=name,
-            code="integer_below_min_value" if below else "integer_above_max_value",
-        )
-
-
-def _check_number(name: str, value: Any, low: float, high: float) -> None:
-    if type(value) not in (int, float):
-        raise _wrong_type(name, "a decimal", value)
-    if not low <= value <= high:
-        below = value < low
-        raise ApiError(
-            400,
-            f"Invalid '{name}': decimal {'below minimum' if below else 'above maximum'} value. "
-            f"Expected a value {'>=' if below else '<='} {low if below else high}, but got "
-            f"{value} instead.",
-            param=name,
-            code="decimal_below_min_value" if below else "decimal_above_max_value",
-        )
-
-
-def _check_member(name: str, value: Any, allowed: Iterable[str]) -> None:
-    if value is not None and value not in allowed:
-        raise _wrong_member(name, value, allowed)
-
-
-def _wrong_member(name: str, value: Any, allowed: Iterable[str]) -> ApiError:
-    listed = ", ".join(f"'{one}'" for one in allowed)
-    return ApiError(
-        400,
-        f"Invalid value: '{value}'. Supported values are: {listed}.",
-        param=name,
-        code="invalid_value",
-    )
-
-
-def _wrong_type(name: str, wanted: str, value: Any) -> ApiError:
-    return ApiError(
-        400,
-        f"Invalid type for '{name}': expected {wanted}, but got {_json_type(value)} instead.",
-        param=name,
-        code="invalid_type",
-    )
-
-
-def _json_type(value: Any) -> str:
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "a boolean"
-    if isinstance(value, int):
-        return "an integer"
-    if isinstance(value, float):
-        return "a decimal"
-    if isinstance(value, str):
-        return "a string"
-    return "an array" if isinstance(value, list) else "an object"
+                raise missing(f"response_format.json_schema.{name}")

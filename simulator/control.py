@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 PREFIX = b"/__simulator/"
 _GATE = re.compile(r"gates/([^/]+?)(/open)?")
 _NAME = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+_CREDENTIALS = (("authorization", "bearer"), ("x-api-key", "plain"), ("x-goog-api-key", "plain"))
 _DEFAULT_LIMIT = 100
 _MOST_ENTRIES = 10_000
 
@@ -32,14 +33,16 @@ class RecentRequest(msgspec.Struct):
     body: bytes | None
 
     def shown(self) -> dict[str, Any]:
-        """The request for reading: the bearer as its fingerprint, the body parsed if it is JSON."""
+        """The request for reading: keys as their fingerprints, the body parsed if it is JSON."""
         headers = {
             name.decode("latin-1"): value.decode("latin-1") for name, value in self.headers.items()
         }
-        bearer = headers.get("authorization")
-        if bearer is not None:
-            digest = hashlib.sha256(bearer.partition(" ")[2].encode("latin-1")).hexdigest()
-            headers["authorization"] = f"sha256:{digest[:8]}"
+        for name, kind in _CREDENTIALS:
+            given = headers.get(name)
+            if given is not None:
+                key = given.partition(" ")[2] if kind == "bearer" else given
+                digest = hashlib.sha256(key.encode("latin-1")).hexdigest()
+                headers[name] = f"sha256:{digest[:8]}"
         body: Any = None
         if self.body is not None:
             try:

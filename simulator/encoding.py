@@ -1,18 +1,15 @@
 """Bytes of an answer: the whole JSON of a plain call, the events of a streamed one."""
 
-import json
-import re
 import zlib
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 
 import msgspec
 
+from simulator.events import ENCODE, halve_surrogates
 from simulator.replies import Choice, Reply
 from simulator.script import Script
 
-_ENCODE = msgspec.json.Encoder().encode
-_BETWEEN_SURROGATES = re.compile(r"(?<=\\ud[89ab][0-9a-f]{2})(?=\\ud[c-f][0-9a-f]{2})")
 _RUNNERS_UP = ("The", " the", " a", " it", " is", ".", ",", " to", " of", " and")
 _DONE = b"data: [DONE]"
 
@@ -31,7 +28,7 @@ def make_stamp(call: str, created: int, model: str, tier: str | None) -> Stamp:
     """The stamp of one call; an absent or `auto` tier is answered as `default`."""
     served = tier if tier not in (None, "auto") else "default"
     fingerprint = b"fp_%010x" % zlib.crc32(model.encode("utf-8", "replace"))
-    return Stamp(call, created, _ENCODE(model), _ENCODE(served), fingerprint)
+    return Stamp(call, created, ENCODE(model), ENCODE(served), fingerprint)
 
 
 def encode_plain(stamp: Stamp, reply: Reply, top_logprobs: int | None) -> bytes:
@@ -57,10 +54,10 @@ def encode_plain(stamp: Stamp, reply: Reply, top_logprobs: int | None) -> bytes:
 
 def _plain_choice(index: int, choice: Choice, top_logprobs: int | None) -> bytes:
     calls = b""
-    content = _ENCODE("".join(choice.pieces))
+    content = ENCODE("".join(choice.pieces))
     if choice.tool_calls:
         content = b"null"
-        calls = b',"tool_calls":' + _ENCODE(
+        calls = b',"tool_calls":' + ENCODE(
             [
                 {
                     "id": call.id,
@@ -161,13 +158,13 @@ class EventWriter:
             head = b'%b{"index":%d,"delta":{"content":' % (self._head, index)
             end = self._plain_end
             for piece in choice.pieces:
-                yield head + _ENCODE(piece) + end, 1
+                yield head + ENCODE(piece) + end, 1
             return
         for start in range(0, len(choice.pieces), size):
             pieces = choice.pieces[start : start + size]
-            texts = [_ENCODE("".join(pieces))]
+            texts = [ENCODE("".join(pieces))]
             if self._script.split_surrogates:
-                texts = _halve_surrogates("".join(pieces))
+                texts = halve_surrogates("".join(pieces))
             for text in texts[:-1]:
                 yield self._chunk(index, b'"content":' + text, ()), 0
             yield self._chunk(index, b'"content":' + texts[-1], pieces), len(pieces)
@@ -177,14 +174,14 @@ class EventWriter:
         for position, call in enumerate(choice.tool_calls or ()):
             opening = (
                 b'"tool_calls":[{"index":%d,"id":"%b","type":"function","function":{"name":%b,'
-                b'"arguments":""}}]' % (position, call.id.encode(), _ENCODE(call.name))
+                b'"arguments":""}}]' % (position, call.id.encode(), ENCODE(call.name))
             )
             yield self._chunk(index, opening, ()), call.frame_tokens
             for start in range(0, len(call.pieces), size):
                 pieces = call.pieces[start : start + size]
                 fragment = b'"tool_calls":[{"index":%d,"function":{"arguments":%b}}]' % (
                     position,
-                    _ENCODE("".join(pieces)),
+                    ENCODE("".join(pieces)),
                 )
                 yield self._chunk(index, fragment, ()), len(pieces)
 
@@ -199,16 +196,10 @@ class EventWriter:
         )
 
 
-def _halve_surrogates(text: str) -> list[bytes]:
-    """The text as JSON strings cut between the escaped halves of each character beyond the BMP."""
-    escaped = json.dumps(text)[1:-1]
-    return [b'"%b"' % part.encode() for part in _BETWEEN_SURROGATES.split(escaped)]
-
-
 def _logprobs(pieces: Sequence[str], top: int | None) -> bytes:
     if top is None or not pieces:
         return b"null"
-    return _ENCODE({"content": [_logprob(piece, top) for piece in pieces], "refusal": None})
+    return ENCODE({"content": [_logprob(piece, top) for piece in pieces], "refusal": None})
 
 
 def _logprob(piece: str, top: int) -> dict[str, object]:

@@ -9,8 +9,26 @@ from typing import Any
 import msgspec
 
 
+class Totals(msgspec.Struct):
+    """What a right bill is made of, whatever was reported: tokens served.
+
+    `input` holds `cached`, `cache_write` and `cache_write_1h`, which do not overlap; `output` holds
+    `reasoning`.
+    """
+
+    input: int
+    cached: int = 0
+    cache_write: int = 0
+    cache_write_1h: int = 0
+    output: int = 0
+    reasoning: int = 0
+
+
 class Received(msgspec.Struct, tag_field="event", tag="received"):
-    """A call arrived. `at` in epoch seconds; `call_id` is the caller's x-client-request-id."""
+    """A call arrived. `at` in epoch seconds; `call_id` is the caller's x-client-request-id.
+
+    `dialect`: the API that was spoken: chat, responses, messages, embeddings, generate.
+    """
 
     id: str
     call_id: str | None
@@ -18,10 +36,14 @@ class Received(msgspec.Struct, tag_field="event", tag="received"):
     stream: bool
     at: float
     key_fingerprint: str | None
+    dialect: str
 
 
 class Ended(msgspec.Struct, tag_field="event", tag="ended"):
-    """A call ended, however it ended. `usage` is what was reported to the caller, or null."""
+    """A call ended, however it ended.
+
+    `usage` is what was reported to the caller, or null; `totals` is null if nothing was served.
+    """
 
     id: str
     call_id: str | None
@@ -29,12 +51,14 @@ class Ended(msgspec.Struct, tag_field="event", tag="ended"):
     stream: bool
     at: float
     key_fingerprint: str | None
+    dialect: str
     outcome: str
     status: int | None
     usage: msgspec.Raw
     generated_tokens: int
     input_tokens: int | None
     sent_bytes: int
+    totals: Totals | None
 
 
 class CallLog:

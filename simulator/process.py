@@ -29,7 +29,8 @@ class SimulatorError(RuntimeError):
 class SimulatorProcess:
     """A simulator in a process of its own, on a free port, with a log in a temporary directory.
 
-    A context manager; `base_url` ends in `/v1` and suits an OpenAI client. The process dies with
+    A context manager; `base_url` ends in `/v1` and suits an OpenAI client, `root_url` is the same
+    without it and suits Anthropic's and Google's. The process dies with
     the thread that started it, so start it from one that outlives the use.
     """
 
@@ -55,6 +56,11 @@ class SimulatorProcess:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    @property
+    def root_url(self) -> str:
+        """Where the paths begin that do not stand under `/v1`; empty before the start."""
+        return self._root
 
     @property
     def pid(self) -> int:

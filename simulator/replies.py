@@ -35,12 +35,16 @@ class ToolCall(msgspec.Struct):
 
 
 class Choice(msgspec.Struct):
-    """One answer: text pieces or tool calls, one token per piece."""
+    """One answer: text pieces or tool calls, one token per piece.
+
+    `stopped_by`: the stop sequence that ended it, if one did.
+    """
 
     pieces: list[str]
     finish_reason: str
     reasoning: int = 0
     tool_calls: list[ToolCall] | None = None
+    stopped_by: str | None = None
 
     @property
     def tokens(self) -> int:
@@ -52,13 +56,18 @@ class Choice(msgspec.Struct):
 
 
 class Reply(msgspec.Struct):
-    """Everything a call is answered with. `usage` is the JSON reported, or None for no report."""
+    """Everything a call is answered with.
+
+    `usage` is the JSON reported, written by the dialect; None is no report. `media`: the prompt's
+    tokens that are no text, by modality, counted for the dialect that reports them.
+    """
 
     choices: list[Choice]
     prompt_tokens: int
-    completion_tokens: int
-    reasoning_tokens: int
-    usage: bytes | None
+    completion_tokens: int = 0
+    reasoning_tokens: int = 0
+    usage: bytes | None = None
+    media: dict[str, int] = {}
 
 
 class Share(msgspec.Struct):
@@ -77,15 +86,13 @@ class Composer:
         self._book = AnswerBook()
 
     def compose(self, body: ChatBody, script: Script) -> Reply:
-        """The reply to a checked body.
+        """The reply to a checked body; the usage is left to the dialect.
 
         Raises ApiError(400) for a prompt over the model's window or a schema without a value.
         """
         prompt_tokens = script.input_tokens
         if prompt_tokens is None:
-            prompt_tokens = self._counter.count_prompt(
-                body.messages, body.tools or (), body.response_format
-            )
+            prompt_tokens = self.count(body)
             check_context(body.model, prompt_tokens)
         prompt = _last_user_text(body.messages)
         choices = [
@@ -94,8 +101,19 @@ class Composer:
         ]
         completion = sum(choice.tokens for choice in choices)
         reasoning = sum(choice.reasoning for choice in choices)
-        usage = _usage(script, prompt_tokens, completion, reasoning)
-        return Reply(choices, prompt_tokens, completion, reasoning, usage)
+        return Reply(choices, prompt_tokens, completion, reasoning)
+
+    def count(self, body: ChatBody) -> int:
+        """The prompt tokens of a checked body."""
+        return self._counter.count_prompt(body.messages, body.tools or (), body.response_format)
+
+    def count_media(self, body: ChatBody) -> dict[str, int]:
+        """The prompt tokens of a checked body's pictures, sound and documents, by modality."""
+        return self._counter.count_media(body.messages)
+
+    def count_text(self, text: str) -> int:
+        """The tokens of one text."""
+        return self._counter.count(text)
 
     def _choose(self, body: ChatBody, script: Script, prompt: str, share: Share) -> Choice:
         limit = body.limit if share.visible is None else None
@@ -108,11 +126,12 @@ class Composer:
             if called:
                 return self._call_tools(called, prompt, share, limit)
         pieces = self._say(body, script, prompt, share)
+        stopped_by = None
         if body.stops and share.visible is None:
-            pieces = _cut_at_stop(pieces, body.stops)
+            pieces, stopped_by = _cut_at_stop(pieces, body.stops)
         if limit is not None and len(pieces) > limit:
             return Choice(pieces[:limit], "length", share.reasoning)
-        return Choice(pieces, "stop", share.reasoning)
+        return Choice(pieces, "stop", share.reasoning, stopped_by=stopped_by)
 
     def _say(self, body: ChatBody, script: Script, prompt: str, share: Share) -> list[str]:
         text = self._fixed_text(body, script, prompt)
@@ -203,22 +222,6 @@ def _shares(body: ChatBody, script: Script, prompt: str, count: int) -> list[Sha
     ]
 
 
-def _usage(script: Script, prompt: int, completion: int, reasoning: int) -> bytes | None:
-    if script.no_usage:
-        return None
-    if isinstance(script.usage, msgspec.Raw):
-        return msgspec.json.format(bytes(script.usage), indent=-1)
-    written = b""
-    if script.cache_write_tokens is not None:
-        written = b',"cache_write_tokens":%d' % script.cache_write_tokens
-    return (
-        b'{"prompt_tokens":%d,"completion_tokens":%d,"total_tokens":%d,"prompt_tokens_details":'
-        b'{"cached_tokens":%d,"audio_tokens":0%b},"completion_tokens_details":{"reasoning_tokens":'
-        b'%d,"audio_tokens":0,"accepted_prediction_tokens":0,"rejected_prediction_tokens":0}}'
-        % (prompt, completion, prompt + completion, script.cached_tokens or 0, written, reasoning)
-    )
-
-
 def _text_of(message: dict[str, Any]) -> str:
     content = message.get("content")
     if isinstance(content, str):
@@ -277,15 +280,15 @@ def _mentions(text: str, name: str) -> bool:
     )
 
 
-def _cut_at_stop(pieces: list[str], stops: Sequence[str]) -> list[str]:
+def _cut_at_stop(pieces: list[str], stops: Sequence[str]) -> tuple[list[str], str | None]:
     text = "".join(pieces)
-    ends = [found for found in (text.find(stop) for stop in stops) if found >= 0]
+    ends = [(found, stop) for stop in stops if (found := text.find(stop)) >= 0]
     if not ends:
-        return pieces
-    left, kept = min(ends), []
+        return pieces, None
+    (left, stopped_by), kept = min(ends), []
     for piece in pieces:
         if left <= 0:
             break
         kept.append(piece[:left])
         left -= len(piece)
-    return kept
+    return kept, stopped_by

@@ -1,6 +1,6 @@
 """The behaviour script: what a caller puts into `simulate` to choose how one call goes."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -8,6 +8,9 @@ from msgspec import UNSET, Meta, UnsetType
 from simulator.errors import ApiError, ErrorBody
 
 MAX_OUTPUT_TOKENS = 2_000_000
+
+Vendor = Literal["openai", "anthropic", "gemini", "upstage", "deepseek", "xai", "mistral"]
+"""Whose usage object a Chat Completions answer carries."""
 
 _Count = Annotated[int, Meta(ge=0)]
 _OutputCount = Annotated[int, Meta(ge=0, le=MAX_OUTPUT_TOKENS)]
@@ -24,11 +27,14 @@ class Script(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
     input_tokens: _Count | None = None
     cached_tokens: _Count | None = None
     cache_write_tokens: _Count | None = None
+    cache_write_1h_tokens: _Count | None = None
+    tool_use_prompt_tokens: _Count | None = None
     reasoning_tokens: _OutputCount | None = None
     output_tokens: _OutputCount | None = None
     answer_tokens: _OutputCount | None = None
     usage: msgspec.Raw | UnsetType = UNSET
     no_usage: bool = False
+    dialect: Vendor | None = None
 
     # what is said
     content: str | None = None
@@ -49,6 +55,7 @@ class Script(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
     hang_before_headers: bool = False
     html: bool = False
     body_error_200: bool = False
+    response_failed: bool = False
 
     # failures within it
     reset_after_chunks: _Count | None = None
@@ -76,6 +83,14 @@ class Script(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
             if after is not None:
                 return name, after
         return None
+
+    def report(self, usage: bytes) -> bytes | None:
+        """What is reported in place of a dialect's own usage: it itself, other JSON, or nothing."""
+        if self.no_usage:
+            return None
+        if isinstance(self.usage, msgspec.Raw):
+            return msgspec.json.format(bytes(self.usage), indent=-1)
+        return usage
 
 
 NO_SCRIPT = Script()

@@ -9,16 +9,16 @@ import time
 from collections import deque
 from email.utils import formatdate
 from pathlib import Path
-from urllib.parse import unquote
 
 from simulator import control
 from simulator.calls import Call
-from simulator.catalog import encode_list, encode_one
 from simulator.connection import REASONS, Connection, Request
+from simulator.dialect import Dialect
 from simulator.errors import ApiError
 from simulator.gates import Gates
 from simulator.log import CallLog, Ended, Received
 from simulator.replies import Composer
+from simulator.routes import Routes
 from simulator.script import NO_SCRIPT
 
 _KEPT_REQUESTS = 100
@@ -42,7 +42,7 @@ class Vendor:
         self._idle = asyncio.Event()
         self._date = (0, b"")
         self._connections: set[Connection] = set()
-        self._models = encode_list()
+        self._routes = Routes()
 
     def make_connection(self) -> Connection:
         """A protocol instance for a connection that is being accepted."""
@@ -50,32 +50,24 @@ class Vendor:
         self._connections.add(connection)
         return connection
 
-    def authorize(self, request: Request) -> None:
-        """Raises ApiError(401) unless the bearer is right or none is required."""
+    def authorize(self, dialect: Dialect, key: bytes | None) -> None:
+        """Raises ApiError(401), in the dialect's words, unless the key is right or none is required."""
         if self._api_key is None:
             return
-        scheme, _, given = request.headers.get(b"authorization", b"").partition(b" ")
-        if scheme.lower() != b"bearer" or not given:
-            raise ApiError(
-                401,
-                "You didn't provide an API key. You need to provide your API key in an "
-                "Authorization header using Bearer auth (i.e. Authorization: Bearer YOUR_KEY).",
-            )
-        if not hmac.compare_digest(given, self._api_key):
-            raise ApiError(
-                401,
-                f"Incorrect API key provided: {_masked(given)}. You can find your API key at "
-                "https://platform.openai.com/account/api-keys.",
-                code="invalid_api_key",
-            )
+        if key is None or not hmac.compare_digest(key, self._api_key):
+            raise dialect.unauthorized(key)
 
     def call_received(self, line: Received, request: Request) -> None:
         """Count and log a call before anything is done for it."""
         self._received += 1
         self.log.write(line)
+        self.remember(line.id, line.call_id, request)
+
+    def remember(self, call: str, call_id: str | None, request: Request) -> None:
+        """Keep a request for those who ask what arrived."""
         body = request.body if len(request.body) <= _KEPT_BODY else None
         self.recent.append(
-            control.RecentRequest(line.id, line.call_id, request.target, request.headers, body)
+            control.RecentRequest(call, call_id, request.target, request.headers, body)
         )
 
     def call_ended(self, line: Ended) -> None:
@@ -114,17 +106,17 @@ class Vendor:
             connection.close()
 
     def _serve(self, connection: Connection, request: Request) -> None:
-        target = request.target
-        if target == b"/v1/chat/completions" and request.method == b"POST":
-            Call(self, connection, request).begin()
+        dialect = self._routes.find(request)
+        if dialect is not None:
+            Call(self, dialect, connection, request).begin()
             return
         try:
-            if target.startswith(control.PREFIX):
+            if request.target.startswith(control.PREFIX):
                 if not control.is_loopback(connection.peer):
                     raise ApiError(403, "Control is for this machine only.")
                 body, status = control.answer(self, request), 200
             else:
-                body, status = self._models_answer(request), 200
+                body, status = self._routes.answer(self, request)
         except ApiError as refused:
             body, status = refused.body(), refused.status
         closing = b"" if request.keep_alive else b"connection: close\r\n"
@@ -133,7 +125,7 @@ class Vendor:
             b"content-length: %d\r\n\r\n%b"
             % (
                 status,
-                REASONS[status],
+                REASONS.get(status, b"Unknown"),
                 self.http_date(time.time()),
                 closing,
                 len(body),
@@ -141,31 +133,6 @@ class Vendor:
             )
         )
         connection.finish()
-
-    def _models_answer(self, request: Request) -> bytes:
-        if request.method == b"GET" and request.target == b"/v1/models":
-            self.authorize(request)
-            return self._models
-        if request.method == b"GET" and request.target.startswith(b"/v1/models/"):
-            self.authorize(request)
-            name = unquote(request.target[len(b"/v1/models/") :].decode("latin-1"))
-            found = encode_one(name)
-            if found is None:
-                raise ApiError(
-                    404,
-                    f"The model '{name}' does not exist",
-                    param="model",
-                    code="model_not_found",
-                )
-            return found
-        raise ApiError(
-            404, f"Invalid URL ({request.method.decode()} {request.target.decode('latin-1')})"
-        )
-
-
-def _masked(key: bytes) -> str:
-    text = key.decode("latin-1")
-    return text[:8] + "*" * 12 + text[-4:] if len(text) > 16 else "*" * len(text)
 
 
 async def run(

@@ -44,6 +44,7 @@ _TOOL_FRAME = 6
 _IMAGE = {"low": 85}
 _IMAGE_DEFAULT = 765
 _FILE = 1_200
+_MODALITIES = {"image_url": "IMAGE", "input_audio": "AUDIO"}
 _AUDIO_BASE64_CHARS_PER_TOKEN = 4_300  # 16-bit PCM at 16 kHz, about ten tokens a second
 
 _MEMO_CHARS = 8_000_000
@@ -86,6 +87,18 @@ class TokenCounter:
         if isinstance(response_format, dict) and response_format.get("type") == "json_schema":
             total += self._count_json(response_format)
         return total
+
+    def count_media(self, messages: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+        """Prompt tokens of pictures, sound and documents, by modality; without those that are 0."""
+        found: dict[str, int] = {}
+        for message in messages:
+            content = message.get("content")
+            for part in content if isinstance(content, list) else ():
+                kind = part.get("type")
+                if kind not in ("text", "refusal"):
+                    modality = _MODALITIES.get(str(kind), "DOCUMENT")
+                    found[modality] = found.get(modality, 0) + self._count_part(part)
+        return found
 
     def _count_message(self, message: Mapping[str, Any]) -> int:
         content = message.get("content")

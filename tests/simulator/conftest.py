@@ -5,9 +5,11 @@ import json
 import socket
 import time
 
+import anthropic
 import httpx
 import openai
 import pytest
+from google import genai
 
 from simulator.process import SimulatorProcess
 
@@ -109,6 +111,64 @@ def vendor():
 def client(vendor):
     with openai.OpenAI(base_url=vendor.base_url, api_key=vendor.api_key, max_retries=0) as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def root_url(vendor):
+    """Where the paths begin that do not stand under /v1."""
+    return vendor.root_url
+
+
+@pytest.fixture(scope="session")
+def claude(vendor, root_url):
+    with anthropic.Anthropic(base_url=root_url, api_key=vendor.api_key, max_retries=0) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def gemini(vendor, root_url):
+    made = genai.Client(api_key=vendor.api_key, http_options={"base_url": root_url})
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def last_ended(vendor):
+    """The `ended` line of the call that ended last."""
+    return lambda: vendor.entries()[-1]
+
+
+@pytest.fixture
+def post(vendor, root_url):
+    """A request of any dialect, with every vendor's key and version."""
+    headers = {
+        "authorization": f"Bearer {vendor.api_key}",
+        "x-api-key": vendor.api_key,
+        "x-goog-api-key": vendor.api_key,
+        "anthropic-version": "2023-06-01",
+    }
+
+    def send(path, body, **changes):
+        chosen = {**headers, **changes}
+        return httpx.post(
+            root_url + path, json=body, headers={k: v for k, v in chosen.items() if v}, timeout=5
+        )
+
+    return send
+
+
+@pytest.fixture
+def named_events():
+    """Name and JSON of each event in a stream's text."""
+
+    def parse(text):
+        found = []
+        for block in text.replace("\r\n", "\n").strip("\n").split("\n\n"):
+            fields = dict(line.split(": ", 1) for line in block.split("\n"))
+            found.append((fields.get("event"), json.loads(fields["data"])))
+        return found
+
+    return parse
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ import pytest
 from simulator.log import CallLog, Ended, Received, read_entries
 from simulator.process import SimulatorProcess
 
-FIELDS = {"event", "id", "call_id", "model", "stream", "at", "key_fingerprint"}
+FIELDS = {"event", "id", "call_id", "model", "stream", "at", "key_fingerprint", "dialect"}
 END_FIELDS = FIELDS | {
     "outcome",
     "status",
@@ -18,6 +18,7 @@ END_FIELDS = FIELDS | {
     "generated_tokens",
     "input_tokens",
     "sent_bytes",
+    "totals",
 }
 
 
@@ -135,10 +136,10 @@ def test_a_log_goes_on_where_it_ended(tmp_path, body, connect):
 
 
 def make_line(number, call_id, kind="received"):
-    common = (f"id{number}", call_id, "m", False, float(number), None)
+    common = (f"id{number}", call_id, "m", False, float(number), None, "chat")
     if kind == "received":
         return Received(*common)
-    return Ended(*common, "completed", 200, json_null(), 1, 1, 1)
+    return Ended(*common, "completed", 200, json_null(), 1, 1, 1, None)
 
 
 def json_null():

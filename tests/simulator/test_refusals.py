@@ -142,7 +142,7 @@ def test_a_missing_or_wrong_bearer_is_a_401(vendor, body, header, code, path):
     [
         ("GET", "/chat/completions"),
         ("POST", "/models"),
-        ("POST", "/responses"),
+        ("GET", "/responses"),
         ("GET", "/nothing"),
         ("DELETE", "/models/gpt-5.5"),
     ],
