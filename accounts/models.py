@@ -110,6 +110,24 @@ class Membership(models.Model):
         return f"{self.user} in {self.organization} ({self.role})"
 
 
+class Restricted(models.Model):
+    """What the calls of a key or a group may name and where they may come from; an empty list allows everything.
+
+    `allowed_models` has names, aliases or `provider/*`; `allowed_networks` has networks such as `10.0.0.0/8`. Written
+    by `services.restrict_key` and `services.restrict_group`, which check them.
+    """
+
+    allowed_models = models.JSONField(
+        default=list, db_default=models.Value([], models.JSONField()), blank=True
+    )
+    allowed_networks = models.JSONField(
+        default=list, db_default=models.Value([], models.JSONField()), blank=True
+    )
+
+    class Meta:
+        abstract = True
+
+
 class GroupQuerySet(models.QuerySet["Group"]):
     def visible_to(self, user: User) -> GroupQuerySet:
         """Groups the user belongs to, and every group of an organization that he administers."""
@@ -125,7 +143,7 @@ class GroupQuerySet(models.QuerySet["Group"]):
         )
 
 
-class Group(models.Model):
+class Group(Restricted):
     """A team in an organization: owns the wallet that its keys spend from."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -133,6 +151,7 @@ class Group(models.Model):
     name = models.CharField(_("name"), max_length=120)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     members = models.ManyToManyField(User, through="GroupMembership", related_name="model_groups")
+    expires_at = models.DateTimeField(_("expires"), null=True, blank=True)
 
     objects = GroupQuerySet.as_manager()
 
@@ -197,7 +216,7 @@ class APIKeyQuerySet(models.QuerySet["APIKey"]):
         return keys.filter(created_by=user)
 
 
-class APIKey(models.Model):
+class APIKey(Restricted):
     """A caller's key. Only an HMAC of it is stored; `public_id` finds it and may be shown."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)

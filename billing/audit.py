@@ -96,6 +96,41 @@ INVARIANTS = (
         """,
     ),
     Invariant(
+        "limits_hold",
+        "what each limit counts as running and held are its open holds",
+        """
+        SELECT count(*) FROM billing_limit l
+        LEFT JOIN (
+            SELECT limit_id, count(*) AS calls, sum(amount_nanos) AS total FROM (
+                SELECT key_limit_id AS limit_id, amount_nanos FROM billing_hold WHERE state = 'open'
+                UNION ALL
+                SELECT group_limit_id, amount_nanos FROM billing_hold WHERE state = 'open'
+            ) counted GROUP BY limit_id
+        ) h ON h.limit_id = l.id
+        WHERE l.running_calls <> coalesce(h.calls, 0) OR l.held_nanos <> coalesce(h.total, 0)
+        """,
+    ),
+    Invariant(
+        "limits_spent",
+        "what each limit counts as spent is what it started with and the captures of its holds",
+        """
+        SELECT count(*) FROM billing_limit l
+        LEFT JOIN (
+            SELECT limit_id, sum(amount_nanos) AS total FROM (
+                SELECT h.key_limit_id AS limit_id, t.amount_nanos
+                FROM billing_hold h JOIN billing_transfer t ON t.id = h.id AND t.kind = 'capture'
+                WHERE h.key_limit_id IS NOT NULL
+                UNION ALL
+                SELECT h.group_limit_id, t.amount_nanos
+                FROM billing_hold h JOIN billing_transfer t ON t.id = h.id AND t.kind = 'capture'
+                WHERE h.group_limit_id IS NOT NULL
+            ) captured GROUP BY limit_id
+        ) c ON c.limit_id = l.id
+        WHERE l.lifetime_spent_nanos <> l.seeded_nanos + coalesce(c.total, 0)
+           OR l.day_spent_nanos > l.lifetime_spent_nanos OR l.month_spent_nanos > l.lifetime_spent_nanos
+        """,
+    ),
+    Invariant(
         "no_stale_hold",
         "no hold is open whose gateway process was last seen over five minutes ago",
         """

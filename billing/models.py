@@ -17,10 +17,18 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.ids import uuid7
-from accounts.models import Group, Organization
+from accounts.models import APIKey, Group, Organization
 from billing import pricing
 
 NANOS_MAX = 2**62
+LIMIT_NAMES = (
+    "requests_per_minute",
+    "tokens_per_minute",
+    "concurrent_calls",
+    "day_nanos",
+    "month_nanos",
+    "lifetime_nanos",
+)
 
 
 class AccountQuerySet(models.QuerySet["Account"]):
@@ -181,6 +189,63 @@ class Transfer(models.Model):
         return f"{self.kind} {self.amount_nanos}"
 
 
+class Limit(models.Model):
+    """What one key or one group may use, and what it has used so far. NULL in a column of a limit: no limit.
+
+    Counters are written by `billing_apply` and `billing_release_lost` alone, in the transaction of the holds that they
+    count. Those of a window, a day or a month that has ended stand until the next call. Days and months are UTC.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    api_key = models.OneToOneField(
+        APIKey, on_delete=models.CASCADE, null=True, blank=True, related_name="limit"
+    )
+    group = models.OneToOneField(
+        Group, on_delete=models.CASCADE, null=True, blank=True, related_name="limit"
+    )
+    requests_per_minute = models.BigIntegerField(_("requests per minute"), null=True, blank=True)
+    tokens_per_minute = models.BigIntegerField(_("tokens per minute"), null=True, blank=True)
+    concurrent_calls = models.BigIntegerField(_("calls at a time"), null=True, blank=True)
+    day_nanos = models.BigIntegerField(_("credits per day"), null=True, blank=True)
+    month_nanos = models.BigIntegerField(_("credits per month"), null=True, blank=True)
+    lifetime_nanos = models.BigIntegerField(_("credits in all"), null=True, blank=True)
+
+    window_started_at = models.DateTimeField(null=True, editable=False)
+    window_requests = models.BigIntegerField(default=0, db_default=0, editable=False)
+    window_tokens = models.BigIntegerField(default=0, db_default=0, editable=False)
+    running_calls = models.BigIntegerField(default=0, db_default=0, editable=False)
+    held_nanos = models.BigIntegerField(default=0, db_default=0, editable=False)
+    day = models.DateField(null=True, editable=False)
+    day_spent_nanos = models.BigIntegerField(default=0, db_default=0, editable=False)
+    month = models.DateField(null=True, editable=False)
+    month_spent_nanos = models.BigIntegerField(default=0, db_default=0, editable=False)
+    lifetime_spent_nanos = models.BigIntegerField(default=0, db_default=0, editable=False)
+    # The part of the lifetime that was spent before there was a limit to count it.
+    seeded_nanos = models.BigIntegerField(default=0, db_default=0, editable=False)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(api_key__isnull=True, group__isnull=False)
+                | Q(api_key__isnull=False, group__isnull=True),
+                name="billing_limit_of_one",
+                violation_error_message=_("A limit is of one key or of one group."),
+            ),
+            *(
+                models.CheckConstraint(
+                    condition=Q(**{f"{name}__isnull": True})
+                    | Q(**{f"{name}__gt": 0, f"{name}__lt": NANOS_MAX}),
+                    name=f"billing_limit_{name}_positive",
+                    violation_error_message=_("A limit is a positive number."),
+                )
+                for name in LIMIT_NAMES
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"Limits of {self.api_key or self.group}"
+
+
 class HoldOwner(models.Model):
     """One running gateway process. It keeps an advisory lock on its id while it lives; holds of an owner whose
     lock is free and whose `seen_at` is old are released as lost, and the owner is closed.
@@ -223,6 +288,26 @@ class Hold(models.Model):
     memo = models.TextField(blank=True)
     created_at = models.DateTimeField(db_default=Now())
     resolved_at = models.DateTimeField(null=True)
+    # Whose counters this hold is part of, in which of their windows, and what it brought there.
+    key_limit = models.ForeignKey(
+        Limit,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        db_index=False,
+        null=True,
+        related_name="+",
+    )
+    group_limit = models.ForeignKey(
+        Limit,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        db_index=False,
+        null=True,
+        related_name="+",
+    )
+    tokens = models.BigIntegerField(default=0, db_default=0)
+    key_window_at = models.DateTimeField(null=True)
+    group_window_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints = [

@@ -16,7 +16,8 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 # Agents probe these on hosts they do not know; only a plain JSON 404 tells them that this is none of those servers.
 NOT_OURS = frozenset({"/api/v1/models", "/api/tags", "/props", "/version", "/api/show"})
-OUR_PATHS = frozenset({"/healthz", "/readyz"})
+OUR_PREFIXES = ("/v1/", "/v1beta/")
+OUR_PATHS = frozenset({"/v1", "/v1beta", "/healthz", "/readyz"})
 
 Asgi = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
 
@@ -26,7 +27,8 @@ def configuration_from_settings() -> Configuration:
     return Configuration(
         database_url=settings.DATABASE_URL,
         key_pepper=settings.KEY_PEPPER,
-        credential_key=settings.CREDENTIAL_KEY,
+        credential_keys=settings.CREDENTIAL_KEYS,
+        trust_proxy=settings.TRUST_PROXY,
         body_bytes_max=settings.GATEWAY_BODY_BYTES_MAX,
         connect_timeout_s=settings.GATEWAY_CONNECT_TIMEOUT_S,
         first_byte_timeout_s=settings.GATEWAY_FIRST_BYTE_TIMEOUT_S,
@@ -59,7 +61,7 @@ def front_door(gateway: Gateway, pages: Asgi) -> Asgi:
             await gateway(scope, receive, send)
             return
         path = scope["path"]
-        if path.startswith("/v1/") or path in OUR_PATHS or path in NOT_OURS or path == "/v1":
+        if path.startswith(OUR_PREFIXES) or path in OUR_PATHS or path in NOT_OURS:
             await gateway(scope, receive, send)
         else:
             await pages(scope, receive, send)

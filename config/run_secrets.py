@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 FILE_NAME = "secrets.json"
+OLD_KEYS = "TOLLGATE_CREDENTIAL_KEYS_OLD"
 
 
 class SecretsError(Exception):
@@ -34,8 +35,8 @@ MAKERS: Mapping[str, Callable[[], str]] = {
 def load_secrets(home: Path) -> dict[str, str]:
     """The secrets of `home` by the name of their variable; missing ones are made and saved.
 
-    A file that cannot be read is never replaced: without its keys, stored credentials and API keys
-    are lost.
+    Old keys of credentials are there only where an operator wrote them, to change the key. A file that cannot be read
+    is never replaced: without its keys, stored credentials and API keys are lost.
     """
     path = home / FILE_NAME
     folder = os.open(home, os.O_RDONLY | os.O_DIRECTORY)
@@ -49,7 +50,7 @@ def load_secrets(home: Path) -> dict[str, str]:
             _write(path, known)
     finally:
         os.close(folder)
-    return {name: known[name] for name in MAKERS}
+    return {name: known[name] for name in (*MAKERS, OLD_KEYS) if name in known}
 
 
 def add_secrets(environ: dict[str, str], home: Path) -> None:

@@ -72,14 +72,14 @@ def database_from_url(url: str) -> dict[str, Any]:
     return database
 
 
-def credential_key(text: str) -> bytes:
+def credential_key(name: str, text: str) -> bytes:
     """32 bytes in base64: the key under which provider credentials are encrypted at rest."""
     try:
         key = base64.b64decode(text, validate=True)
     except binascii.Error as error:
-        raise ImproperlyConfigured("TOLLGATE_CREDENTIAL_KEY must be base64") from error
+        raise ImproperlyConfigured(f"{name} must be base64") from error
     if len(key) != 32:
-        raise ImproperlyConfigured("TOLLGATE_CREDENTIAL_KEY must hold 32 bytes")
+        raise ImproperlyConfigured(f"{name} must hold 32 bytes")
     return key
 
 
@@ -87,7 +87,14 @@ DEBUG = env_flag("TOLLGATE_DEBUG", False)
 SECRET_KEY = env_text("TOLLGATE_SECRET_KEY")
 KEY_PEPPER = env_text("TOLLGATE_KEY_PEPPER").encode()
 KEY_PREFIX = env_text("TOLLGATE_KEY_PREFIX", "tollgate")
-CREDENTIAL_KEY = credential_key(env_text("TOLLGATE_CREDENTIAL_KEY"))
+CREDENTIAL_KEY = credential_key("TOLLGATE_CREDENTIAL_KEY", env_text("TOLLGATE_CREDENTIAL_KEY"))
+CREDENTIAL_KEYS = (
+    CREDENTIAL_KEY,
+    *(
+        credential_key("each of TOLLGATE_CREDENTIAL_KEYS_OLD", text)
+        for text in env_list("TOLLGATE_CREDENTIAL_KEYS_OLD")
+    ),
+)
 TOLLGATE_HOME = Path(env_text("TOLLGATE_HOME", str(BASE_DIR / "var"))).resolve()
 DATABASE_URL = env_text("DATABASE_URL")
 

@@ -7,7 +7,8 @@ from django.db.models import Model as DjangoModel
 from django.http import HttpRequest
 
 from accounts.models import APIKey, Group, Membership, Organization, User
-from billing.models import Account, AuditRun, Hold, Price, Transfer
+from billing.limits import set_limits
+from billing.models import LIMIT_NAMES, Account, AuditRun, Hold, Limit, Price, Transfer
 from gateway.models import CallRecord, Channel, Model, Provider
 
 
@@ -36,6 +37,43 @@ class LedgerAdmin(ReadOnly):
 @admin.register(Organization, Group, Membership, User)
 class AccountsAdmin(ReadOnly):
     list_per_page = 50
+
+
+@admin.register(Limit)
+class LimitAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Limits can be typed; what they have counted is shown. All of them emptied removes them."""
+
+    list_per_page = 50
+    list_display = ("__str__", *LIMIT_NAMES)
+    list_select_related = ("api_key", "group")
+    raw_id_fields = ("api_key", "group")
+    counters = (
+        "window_started_at",
+        "window_requests",
+        "window_tokens",
+        "running_calls",
+        "held_nanos",
+        "day",
+        "day_spent_nanos",
+        "month",
+        "month_spent_nanos",
+        "lifetime_spent_nanos",
+        "seeded_nanos",
+    )
+    fields = ("api_key", "group", *LIMIT_NAMES, *counters)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        return self.counters if obj is None else ("api_key", "group", *self.counters)
+
+    def has_delete_permission(self, request: HttpRequest, obj: DjangoModel | None = None) -> bool:
+        return False
+
+    def save_model(self, request: HttpRequest, obj: Limit, form: Any, change: bool) -> None:
+        """By the verb that others use: counters that moved since the page was opened stay as they are."""
+        owner = obj.api_key or obj.group
+        assert owner is not None
+        made = set_limits(owner, **{name: getattr(obj, name) for name in LIMIT_NAMES})
+        obj.pk = obj.pk or (made.pk if made else None)
 
 
 @admin.register(Provider, Model)

@@ -8,40 +8,53 @@ import logging
 import random
 import time
 from collections.abc import Awaitable, Callable
+from typing import TypeVar
 from urllib.parse import unquote
 from uuid import UUID
 
 from gateway.auth import Authenticator
 from gateway.batch import Batcher
+from gateway.breaker import Breakers
 from gateway.call import new_call_id
 from gateway.catalog import Catalog
 from gateway.configuration import Configuration
-from gateway.endpoints import account, calls, chat, health, models
+from gateway.endpoints import account, calls, counting, health, inference, models, quotes
+from gateway.envelopes import Envelope, anthropic_envelope, google_envelope, openai_envelope
 from gateway.errors import GatewayError, MethodNotAllowed, NotFound, Unavailable
+from gateway.probe import Prober
 from gateway.recovery import Recovery
 from gateway.services import Drains, Services
 from gateway.store import DISCONNECTED, Store
 from gateway.upstream import Upstream
 from gateway.watch import Watch
-from gateway.wire import ClientLeft, Receive, Scope, Send, Wire
+from gateway.wire import ClientLeft, Receive, Scope, Send, Wire, is_google_client
 
 logger = logging.getLogger(__name__)
 
 Endpoint = Callable[[Wire, Services], Awaitable[None]]
 NamedEndpoint = Callable[[Wire, Services, str], Awaitable[None]]
+T = TypeVar("T")
 
 ROUTES: dict[str, dict[str, Endpoint]] = {
-    "/v1/chat/completions": {"POST": chat.create_completion},
+    "/v1/chat/completions": {"POST": inference.create_completion},
+    "/v1/responses": {"POST": inference.create_response},
+    "/v1/messages": {"POST": inference.create_message},
+    "/v1/messages/count_tokens": {"POST": counting.count_message_tokens},
+    "/v1/embeddings": {"POST": inference.create_embedding},
+    "/v1/price_quotes": {"POST": quotes.quote_price},
     "/v1/models": {"GET": models.list_models},
+    "/v1beta/models": {"GET": models.list_gemini_models},
     "/v1/me": {"GET": account.get_me},
     "/v1/balance": {"GET": account.get_balance},
     "/v1/calls": {"GET": calls.list_calls},
     "/healthz": {"GET": health.get_health},
     "/readyz": {"GET": health.get_readiness},
 }
-NAMED_ROUTES: tuple[tuple[str, NamedEndpoint], ...] = (
-    ("/v1/models/", models.get_model),
-    ("/v1/calls/", calls.get_call),
+NAMED_ROUTES: tuple[tuple[str, dict[str, NamedEndpoint]], ...] = (
+    # Google's clients take either version of its API.
+    ("/v1/models/", {"GET": models.get_model, "POST": inference.call_gemini}),
+    ("/v1/calls/", {"GET": calls.get_call}),
+    ("/v1beta/models/", {"GET": models.get_gemini_model, "POST": inference.call_gemini}),
 )
 
 
@@ -53,6 +66,7 @@ class Gateway:
         self._services: Services | None = None
         self._watch: Watch | None = None
         self._recovery: Recovery | None = None
+        self._prober: Prober | None = None
         self._running: dict[UUID, float] = {}
         self._ended = asyncio.Event()
         self._ended.set()
@@ -72,11 +86,15 @@ class Gateway:
             store=store,
             batcher=batcher,
             authenticator=Authenticator(
-                store.find_caller, lambda: watch.is_fresh, configuration.key_pepper
+                store.find_caller,
+                lambda: watch.is_fresh,
+                configuration.key_pepper,
+                configuration.trust_proxy,
             ),
             upstream=Upstream(configuration),
             drains=Drains(configuration.drains_max),
             catalog=Catalog(),
+            breakers=Breakers(),
             chance=random.Random(),  # noqa: S311 - spreads load, guards nothing
         )
         await self._reload_catalog()
@@ -84,6 +102,8 @@ class Gateway:
         await watch.start()
         self._recovery = Recovery(store)
         await self._recovery.start()
+        self._prober = Prober(self._services.breakers, self._services.upstream)
+        await self._prober.start()
 
     async def stop(self, timeout_s: float = 30.0) -> None:
         """Take no new calls, let running ones end and settle, write what is queued, close."""
@@ -96,6 +116,8 @@ class Gateway:
                 await self._ended.wait()
         except TimeoutError:
             logger.warning("stopping with %d calls running", len(self._running))
+        if self._prober is not None:
+            await self._prober.stop()
         if self._recovery is not None:
             await self._recovery.stop()
         await services.batcher.stop()
@@ -142,28 +164,37 @@ class Gateway:
             )
 
     async def _send_error(self, wire: Wire, error: GatewayError) -> None:
-        await wire.send_json(error.status, error.envelope(), error.headers())
+        headers = error.headers()
+        if wire.method == "POST" and not wire.has_read_body:
+            # The server closes a connection whose request was not read to its end: a client that is not told would send
+            # its next call into the closing.
+            headers = [*headers, (b"connection", b"close")]
+        body = _envelope_for(wire)(error, wire.request_id)
+        await wire.send_json(error.status, body, headers)
 
     async def _dispatch(self, wire: Wire, services: Services) -> None:
         path = str(wire.scope["path"])
         methods = ROUTES.get(path)
         if methods is not None:
-            endpoint = methods.get(wire.method)
-            if endpoint is None:
-                raise MethodNotAllowed(list(methods))
-            if wire.method == "POST" and (
-                services.draining or len(self._running) > self._configuration.calls_max
-            ):
-                raise Unavailable("The gateway is not taking calls right now. Try again shortly.")
-            await endpoint(wire, services)
+            await self._find(methods, wire, services)(wire, services)
             return
         for prefix, named in NAMED_ROUTES:
             if path.startswith(prefix) and len(path) > len(prefix):
-                if wire.method != "GET":
-                    raise MethodNotAllowed(["GET"])
-                await named(wire, services, unquote(path[len(prefix) :]))
+                endpoint = self._find(named, wire, services)
+                await endpoint(wire, services, unquote(path[len(prefix) :]))
                 return
         raise NotFound(f"No such path: {wire.method} {path[:200]}.")
+
+    def _find(self, methods: dict[str, T], wire: Wire, services: Services) -> T:
+        """The endpoint for the request's method. Raises MethodNotAllowed, or Unavailable for a late call."""
+        endpoint = methods.get(wire.method)
+        if endpoint is None:
+            raise MethodNotAllowed(list(methods))
+        if wire.method == "POST" and (
+            services.draining or len(self._running) > self._configuration.calls_max
+        ):
+            raise Unavailable("The gateway is not taking calls right now. Try again shortly.")
+        return endpoint
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while True:
@@ -192,6 +223,17 @@ class Gateway:
     async def _reload_catalog(self) -> None:
         if self._services is not None:
             self._services.catalog = await self._services.store.load_catalog()
+            self._services.breakers.follow(self._services.catalog)
+
+
+def _envelope_for(wire: Wire) -> Envelope:
+    """The form of errors that the client knows."""
+    path = str(wire.scope["path"])
+    if path.startswith("/v1/messages"):
+        return anthropic_envelope
+    if path.startswith("/v1beta") or is_google_client(wire):
+        return google_envelope
+    return openai_envelope
 
 
 def create_app(configuration: Configuration) -> Gateway:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from accounts import keys
 from gateway.call import Caller
 from gateway.errors import Unauthorized
+from gateway.limits import check_address
 from gateway.wire import Wire
 
 CACHE_MAX = 20_000
@@ -25,10 +26,12 @@ class Authenticator:
         find: Callable[[str], Awaitable[Caller | None]],
         is_fresh: Callable[[], bool],
         pepper: bytes,
+        trust_proxy: bool = False,
     ) -> None:
         self._find = find
         self._is_fresh = is_fresh
         self._pepper = pepper
+        self._trust_proxy = trust_proxy
         self._cache: OrderedDict[str, Caller | None] = OrderedDict()
         self._changes = 0
 
@@ -41,7 +44,8 @@ class Authenticator:
             self._cache.pop(public_id, None)
 
     async def authenticate(self, wire: Wire) -> Caller:
-        """The Caller of the request's key. Raises Unauthorized, for every reason the same."""
+        """The Caller of the request's key. Raises Unauthorized, for every reason the same; Forbidden for a good key
+        that may not be used from the client's address."""
         text = _key_text(wire)
         public_id = keys.public_id_of(text)
         caller = await self._caller_of(public_id) if public_id else None
@@ -51,6 +55,7 @@ class Authenticator:
             raise Unauthorized
         if caller.expires_at is not None and caller.expires_at <= time.time():
             raise Unauthorized
+        check_address(caller, wire.client_address(self._trust_proxy))
         return caller
 
     async def _caller_of(self, public_id: str) -> Caller | None:
@@ -73,6 +78,6 @@ def _key_text(wire: Wire) -> str:
         scheme, _, value = authorization.partition(b" ")
         raw = value.strip() if scheme.lower() == b"bearer" else b""
     else:
-        raw = wire.header(b"x-api-key") or b""
+        raw = wire.header(b"x-api-key") or wire.header(b"x-goog-api-key") or b""
     # surrogateescape would let bytes through that no key has; latin-1 always decodes and never matches.
     return raw[: keys.KEY_LENGTH_MAX + 1].decode("latin-1")

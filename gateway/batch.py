@@ -20,6 +20,7 @@ import msgspec
 import psycopg
 
 from gateway.call import Record, encode_records
+from gateway.limits import Rate, RateState
 from gateway.money_line import MoneyLine
 
 logger = logging.getLogger(__name__)
@@ -29,9 +30,11 @@ BATCH_EVERY_S = 0.002
 BATCH_ENOUGH = 64
 RECONNECT_PAUSE_S = 0.2
 APPLY = """
-    SELECT s_taken, h_granted, h_available
+    SELECT s_taken, h_granted, h_available, h_refusals, h_retry_s, h_left, h_request_limits, h_requests_left,
+           h_requests_reset_s, h_token_limits, h_tokens_left, h_tokens_reset_s
     FROM gateway_apply($1::bigint, $2::uuid[], $3::bigint[], $4::bigint[],
-                       $5::uuid[], $6::bigint[], $7::bigint[], $8::bigint[], $9::text[], $10::jsonb)
+                       $5::uuid[], $6::bigint[], $7::bigint[], $8::bigint[], $9::text[], $10::jsonb,
+                       $11::bigint[], $12::bigint[], $13::bigint[], $14::bigint[])
 """
 
 
@@ -40,7 +43,8 @@ class MoneyUnknown(Exception):
 
 
 class Hold(msgspec.Struct, frozen=True, kw_only=True):
-    """A reservation to be placed: up to `amount_nanos`, and not below `floor_nanos`."""
+    """A reservation to be placed: up to `amount_nanos`, and not below `floor_nanos`. `tokens` is what it brings to the
+    limits of its key and group, where they have any."""
 
     call_id: UUID
     account_id: int
@@ -49,22 +53,37 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True):
     memo: str
     refusal: Callable[[], Record]
     """Makes the record that is written if the hold must be taken back because its fate is unknown."""
+    key_limit_id: int | None = None
+    group_limit_id: int | None = None
+    tokens: int = 0
 
 
 class HoldResult(msgspec.Struct, frozen=True):
-    """`granted_nanos` 0: refused. `available_nanos` is what there was just before."""
+    """`granted_nanos` 0: refused. `available_nanos` is what there was just before.
+
+    `refusal` is '' where it was granted, else `credits`, or `key_` or `group_` and one of `requests`, `tokens`,
+    `concurrency`, `day`, `month`, `lifetime`. `retry_after_s` is for the first three of them, `left_nanos` (what the
+    budget leaves) for the others. `rate` is what remains of the limits per minute, None for a caller without limits.
+    """
 
     granted_nanos: int
     available_nanos: int
+    refusal: str = ""
+    retry_after_s: int = 0
+    left_nanos: int = 0
+    rate: RateState | None = None
 
 
 class Settlement(msgspec.Struct, frozen=True, kw_only=True):
-    """The end of a hold: `amount_nanos` is captured, 0 releases. Without `account_id` it is a record alone."""
+    """The end of a hold: `amount_nanos` is captured, 0 releases. Without `account_id` it is a record alone.
+
+    `tokens` is what the call used; it may be left 0 for a caller without limits."""
 
     call_id: UUID
     account_id: int | None
     amount_nanos: int
     record: Record
+    tokens: int = 0
 
 
 class SettleResult(msgspec.Struct, frozen=True):
@@ -197,6 +216,9 @@ class Batcher:
         assert line is not None
         charged = [s for s, _ in settlements if s.account_id is not None]
         records = [s.record for s, _ in settlements]
+        key_limits = _sparse_array([h.key_limit_id for h, _ in holds])
+        group_limits = _sparse_array([h.group_limit_id for h, _ in holds])
+        limited = key_limits is not None or group_limits is not None
         parameters = (
             str(line.owner_id).encode(),
             _array([s.call_id for s in charged]),
@@ -208,11 +230,16 @@ class Batcher:
             _array([h.floor_nanos for h, _ in holds]),
             _array([_quote(h.memo) for h, _ in holds]),
             encode_records(records) if records else None,
+            _sparse_array([s.tokens for s in charged]),
+            key_limits,
+            group_limits,
+            _array([h.tokens for h, _ in holds]) if limited else None,
         )
         async with asyncio.timeout(self._timeout_s):
             columns = await line.run(parameters)
         self.batches += 1
-        taken, granted, available = map(_numbers, columns)
+        taken = _numbers(columns[0])
+        results = _hold_results(columns[1:])
         position = 0
         for settlement, future in settlements:
             result = UNKNOWN
@@ -224,10 +251,10 @@ class Batcher:
         for index, (hold, future_hold) in enumerate(holds):
             if future_hold.cancelled():
                 # The call was given up while its hold was being placed: take it back.
-                if granted[index]:
+                if results[index].granted_nanos:
                     self._take_back(hold)
             else:
-                future_hold.set_result(HoldResult(granted[index], available[index]))
+                future_hold.set_result(results[index])
 
     async def _write_singly(
         self, settlements: list[PendingSettlement], holds: list[PendingHold]
@@ -304,6 +331,38 @@ class Batcher:
 def _array(values: list[Any]) -> bytes:
     """A PostgreSQL array literal."""
     return ("{" + ",".join(map(str, values)) + "}").encode()
+
+
+def _sparse_array(values: list[Any]) -> bytes | None:
+    """The same with NULL for None; NULL as a whole where no value says anything."""
+    if not any(values):
+        return None
+    return _array(["NULL" if value is None else value for value in values])
+
+
+def _hold_results(columns: list[bytes | None]) -> list[HoldResult]:
+    """The columns of holds: two for every batch, and the rest where one of its holds has limits."""
+    granted, available = map(_numbers, columns[:2])
+    refusals = columns[2]
+    if refusals is None:
+        return [
+            HoldResult(amount, there, "" if amount else "credits")
+            for amount, there in zip(granted, available, strict=True)
+        ]
+    reasons = refusals[1:-1].decode().replace('"', "").split(",")
+    retry_s, left = map(_numbers, columns[3:5])
+    requests, tokens = _rates(columns[5:8]), _rates(columns[8:11])
+    rates = [RateState(*pair) if any(pair) else None for pair in zip(requests, tokens, strict=True)]
+    return list(map(HoldResult, granted, available, reasons, retry_s, left, rates))
+
+
+def _rates(columns: list[bytes | None]) -> list[Rate | None]:
+    """Limit, remaining and reset of each hold; an element is NULL where nothing limits."""
+    texts = [(column or b"{}")[1:-1].split(b",") for column in columns]
+    return [
+        None if parts[0] == b"NULL" else Rate(*map(int, parts))
+        for parts in zip(*texts, strict=True)
+    ]
 
 
 def _numbers(column: bytes | None) -> list[int]:

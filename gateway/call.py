@@ -26,7 +26,11 @@ def parse_call_id(text: str) -> UUID | None:
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
-    """The authenticated key with its group and organization. Ids are UUID texts, `wallet_id` an account's id."""
+    """The authenticated key with its group and organization. Ids are UUID texts, `wallet_id` an account's id.
+
+    `expires_at` is the earlier of the key's and the group's. `allowed_models` and `allowed_networks` have one list for
+    each of the two that restricts them: every list must allow a call. `*_limit_id` is None without any limit.
+    """
 
     key_id: str
     key_name: str
@@ -39,6 +43,10 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     organization_id: str
     organization_name: str
     wallet_id: int
+    key_limit_id: int | None = None
+    group_limit_id: int | None = None
+    allowed_models: tuple[tuple[str, ...], ...] = ()
+    allowed_networks: tuple[tuple[str, ...], ...] = ()
 
 
 class Attempt(msgspec.Struct):
@@ -81,6 +89,7 @@ class Record(msgspec.Struct, kw_only=True):
     list_nanos: int = 0
     error_code: str = ""
     error_message: str = ""
+    upstream_id: str = ""
     attempts: list[Attempt] = []
 
 
@@ -120,6 +129,7 @@ class Memo(msgspec.Struct, frozen=True, kw_only=True):
 class Outcome(msgspec.Struct, kw_only=True):
     """How a call ended. `closing` is what the client still gets once the settlement is written: the whole body of a
     plain answer, or the last bytes of a stream. `usage` None means that nothing was generated or that it is unknown.
+    `upstream_id` is the provider's id of an answer that a later call may continue.
     """
 
     status: str
@@ -127,6 +137,7 @@ class Outcome(msgspec.Struct, kw_only=True):
     service_tier: str | None = None
     error: GatewayError | None = None
     closing: bytes = b""
+    upstream_id: str = ""
 
 
 class Call:
@@ -218,6 +229,7 @@ class Call:
             list_nanos=charge.list_nanos if charge else 0,
             error_code=clean(error.code or error.type)[:64] if error else "",
             error_message=clean(error.message)[:500] if error else "",
+            upstream_id=clean(outcome.upstream_id)[:128],
             attempts=self.attempts,
         )
 

@@ -8,7 +8,8 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
 
     database_url: str
     key_pepper: bytes
-    credential_key: bytes
+    credential_keys: tuple[bytes, ...]
+    trust_proxy: bool = False
     body_bytes_max: int = 20 * 1024 * 1024
     connect_timeout_s: float = 5.0
     first_byte_timeout_s: float = 600.0

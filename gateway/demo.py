@@ -6,6 +6,7 @@ import os
 import secrets
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 from uuid import NAMESPACE_URL, uuid5
 
 from django.conf import settings
@@ -16,7 +17,9 @@ from accounts.models import APIKey, Group, Membership, Organization, User
 from billing import ledger
 from billing.money import parse_usd
 from gateway.models import Provider
-from gateway.provisioning import VENDORS, disable_channel, put_channel
+from gateway.providers import DIALECTS
+from gateway.providers.base import Dialect
+from gateway.provisioning import disable_channel, put_channel
 
 ORGANIZATION = "Northwind"
 GROUPS = {"Product": "60.00", "Research": "25.00"}
@@ -50,8 +53,8 @@ def seed(simulator: Simulator, base_url: str, known: dict[str, Any]) -> dict[str
     organization = _organization(people)
     group = organization.groups.get(name=next(iter(GROUPS)))
     answer["api_key"] = _key(group, people["admin"], known)
-    for vendor in VENDORS:
-        _channel(Provider.objects.get(slug=vendor.slug), vendor.base_url, simulator)
+    for vendor in DIALECTS.values():
+        _channel(Provider.objects.get(slug=vendor.slug), vendor, simulator)
     return answer
 
 
@@ -130,14 +133,16 @@ def _key(group: Group, owner: User, known: dict[str, Any]) -> str:
     return services.issue_key(group, owner, "Demo key")[1]
 
 
-def _channel(provider: Provider, vendor_url: str, simulator: Simulator) -> None:
+def _channel(provider: Provider, vendor: Dialect, simulator: Simulator) -> None:
     """One enabled channel: the vendor's where the environment holds a credential for it, else the simulator's."""
-    variable = provider.slug.upper()
+    variable = vendor.slug.upper()
     credential = os.environ.get(f"{variable}_API_KEY", "")
-    if credential and provider.slug == "openai":
-        base_url = os.environ.get(f"{variable}_BASE_URL") or vendor_url
+    if credential:
+        base_url = os.environ.get(f"{variable}_BASE_URL") or vendor.base_url
         put_channel(provider, LIVE, base_url, credential)
         disable_channel(provider, SIMULATED)
     else:
-        put_channel(provider, SIMULATED, simulator.base_url, simulator.key)
+        # The simulator has every vendor's paths side by side.
+        base_url = simulator.base_url.removesuffix("/v1") + urlsplit(vendor.base_url).path
+        put_channel(provider, SIMULATED, base_url, simulator.key)
         disable_channel(provider, LIVE)

@@ -1,19 +1,19 @@
-"""What the data plane answers when it refuses or fails, in OpenAI's envelope. Pure.
+"""What the data plane answers when it refuses or fails (envelopes.py words it). Pure.
 
 GatewayError
 ├── BadRequest           400  the caller's input, named in `param`
 ├── Unauthorized         401  one answer for every reason
 ├── PaymentRequired      402
+├── Forbidden            403  the key is good, but not for this
 ├── NotFound             404
 ├── MethodNotAllowed     405
 ├── TooLarge             413
+├── RateLimited          429  with `retry-after` and what is left of the limits
 ├── UpstreamRefused      4xx  the provider's own refusal, passed on without its account data
 ├── UpstreamFailed       502  not charged
 ├── UpstreamTimedOut     504  not charged
 └── Unavailable          503  with `retry-after`
 """
-
-import msgspec
 
 
 class GatewayError(Exception):
@@ -37,16 +37,6 @@ class GatewayError(Exception):
         self.retry_after_s = retry_after_s
         if code is not None:
             self.code = code
-
-    def envelope(self) -> bytes:
-        """The JSON body: `{"error": {"message", "type", "param", "code"}}`."""
-        fields = {
-            "message": self.message,
-            "type": self.type,
-            "param": self.param,
-            "code": self.code,
-        }
-        return msgspec.json.encode({"error": fields})
 
     def headers(self) -> list[tuple[bytes, bytes]]:
         """Headers that belong to the error."""
@@ -78,6 +68,12 @@ class PaymentRequired(GatewayError):
     code = "insufficient_credits"
 
 
+class Forbidden(GatewayError):
+    status = 403
+    type = "permission_error"
+    code = "forbidden"
+
+
 class NotFound(GatewayError):
     status = 404
     type = "invalid_request_error"
@@ -101,6 +97,28 @@ class TooLarge(GatewayError):
     status = 413
     type = "invalid_request_error"
     code = "request_too_large"
+
+
+class RateLimited(GatewayError):
+    """A limit of the key or its group. `headers` say what is left of the limits per minute."""
+
+    status = 429
+    type = "rate_limit_error"
+    code = "rate_limited"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        retry_after_s: int,
+        code: str | None = None,
+        headers: list[tuple[bytes, bytes]] | None = None,
+    ) -> None:
+        super().__init__(message, code=code, retry_after_s=retry_after_s)
+        self._headers = headers or []
+
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        return [*super().headers(), *self._headers]
 
 
 class UpstreamRefused(GatewayError):

@@ -1,40 +1,82 @@
 """Upper bounds of what a call can use, before it is sent. Pure.
 
 Text: no tokenizer of the forwarded vendors makes more tokens than there are bytes, and the JSON around the text
-outweighs the few tokens that a vendor adds for each message. Pictures and sound are not text: their data is taken
-out of the byte count and bounded by vendor formulas instead.
+outweighs the few tokens that a vendor adds for each message. Pictures, sound and documents are not text: their data is
+taken out of the byte count and bounded by vendor formulas instead.
 """
 
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+import msgspec
 
 IMAGE_TOKENS_MAX = 16_384
+# A page is billed as its text and its picture, and the vendors that take documents stop at a hundred pages or, with
+# longer context, at what fits into it (Anthropic, "PDF support"; OpenAI, "File inputs").
+DOCUMENT_TOKENS_MAX = 300_000
 AUDIO_BYTES_PER_TOKEN = 64
+BYTES_PER_EXPECTED_TOKEN = 3
+EXPECTED_MEDIA_TOKENS = 1_500
 FLOOR_OUTPUT_TOKENS = 256
 OUTPUT_TOKENS_UNKNOWN = 32_768
 
 
-def bound_input_tokens(body_bytes: int, body: dict[str, Any]) -> int:
-    """The most input tokens that a chat body of `body_bytes` (as forwarded) can be counted as."""
+class Media(msgspec.Struct, frozen=True):
+    """A part of the input that is no text. `inline_bytes` of the body are its data; 0 if it is only referred to."""
+
+    kind: Literal["image", "audio", "document"]
+    inline_bytes: int = 0
+
+    @property
+    def tokens_max(self) -> int:
+        """The most that a provider counts it as."""
+        if self.kind == "image":
+            return IMAGE_TOKENS_MAX
+        if self.kind == "audio":
+            return self.inline_bytes // AUDIO_BYTES_PER_TOKEN + 128
+        return DOCUMENT_TOKENS_MAX
+
+
+def inline_media(kind: Literal["image", "audio", "document"], data: object) -> Media:
+    """A part whose data is that text in the body (base64, or a data URL); a URL to elsewhere is no data."""
+    if not isinstance(data, str) or data.startswith(("http://", "https://", "gs://")):
+        return Media(kind)
+    return Media(kind, len(data))
+
+
+def is_text_data(data: object) -> bool:
+    """Whether that is a data URL of text: its bytes bound it, however much of the context it fills."""
+    return isinstance(data, str) and data[:10].lower() == "data:text/"
+
+
+def bound_input_tokens(
+    body_bytes: int, media: Iterable[Media] = (), context_length: int | None = None
+) -> int:
+    """The most input tokens that a body of `body_bytes` can be counted as.
+
+    A document counts for no more than the model can read; text is never bounded by that, since a vendor may have
+    raised it.
+    """
     tokens = body_bytes
-    for message in body.get("messages") or ():
-        content = message.get("content") if isinstance(message, dict) else None
-        if isinstance(content, list):
-            tokens += sum(_extra_tokens(part) for part in content if isinstance(part, dict))
-    return max(tokens, 0)
+    documents = 0
+    for part in media:
+        tokens -= part.inline_bytes
+        if part.kind == "document":
+            documents += part.tokens_max
+        else:
+            tokens += part.tokens_max
+    if context_length is not None:
+        documents = min(documents, context_length)
+    return max(tokens, 0) + documents
 
 
-def _extra_tokens(part: dict[str, Any]) -> int:
-    """What a content part can cost beyond its bytes; negative where its bytes are encoded media."""
-    image = part.get("image_url")
-    if image is not None:
-        url = image.get("url") if isinstance(image, dict) else image
-        inline = len(url) if isinstance(url, str) and url.startswith("data:") else 0
-        return IMAGE_TOKENS_MAX - inline
-    audio = part.get("input_audio")
-    if isinstance(audio, dict) and isinstance(audio.get("data"), str):
-        encoded = len(audio["data"])
-        return encoded // AUDIO_BYTES_PER_TOKEN + 128 - encoded
-    return 0
+def expect_input_tokens(body_bytes: int, media: Sequence[Media] = ()) -> int:
+    """About how many input tokens a body is: what it brings to a limit of tokens until the provider has counted.
+
+    Rather too many than too few: prose has four bytes to a token, Korean and Chinese about three.
+    """
+    text_bytes = max(body_bytes - sum(part.inline_bytes for part in media), 0)
+    return -(-text_bytes // BYTES_PER_EXPECTED_TOKEN) + EXPECTED_MEDIA_TOKENS * len(media)
 
 
 def bound_output_tokens(

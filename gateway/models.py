@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.core.exceptions import ValidationError
 from django.db import models
-from django.db.models import Q
+from django.db.models import Q, Value
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -23,14 +27,25 @@ class Provider(models.Model):
 
 
 class Channel(models.Model):
-    """One credential and base URL at a provider. Lower `priority` first; equal ones share by weight."""
+    """One credential and base URL at a provider. Lower `priority` first; equal ones share by weight, and one of
+    weight 0 stands by for them."""
 
     provider = models.ForeignKey(Provider, on_delete=models.PROTECT, related_name="channels")
     name = models.CharField(max_length=80)
-    base_url = models.URLField(max_length=200)
+    # No URLField: that refuses the names of hosts inside one's own network.
+    base_url = models.CharField(max_length=200)
     credential = models.BinaryField(editable=False)
     priority = models.IntegerField(default=0)
     weight = models.PositiveIntegerField(default=1)
+    model_map = models.JSONField(
+        default=dict,
+        db_default=Value({}, models.JSONField()),
+        blank=True,
+        help_text=_(
+            "Model names and what they are called here; only these are served, of whatever provider. "
+            "Empty: every model of the provider, under its usual name."
+        ),
+    )
     is_enabled = models.BooleanField(default=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
@@ -41,6 +56,38 @@ class Channel(models.Model):
 
     def __str__(self) -> str:
         return f"{self.provider_id}: {self.name}"
+
+    def clean(self) -> None:
+        """Refuse an address that cannot be called, and a model_map that names what nobody can call or gives it no
+        name here."""
+        errors: dict[str, Any] = {}
+        if not _is_base_url(self.base_url):
+            errors["base_url"] = _(
+                "A base URL is http(s)://host/path, without user, query and fragment."
+            )
+        names = self.model_map
+        if not isinstance(names, dict) or not all(
+            isinstance(name, str) and name.strip() for name in names.values()
+        ):
+            errors["model_map"] = _(
+                "This must be one JSON object: each model's name with its name here."
+            )
+        else:
+            known = Model.objects.filter(name__in=names).values_list("name", flat=True)
+            if unknown := sorted(names.keys() - set(known)):
+                errors["model_map"] = _("No such model: %(names)s.") % {"names": ", ".join(unknown)}
+        if errors:
+            raise ValidationError(errors)
+
+
+def _is_base_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        named = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        return False
+    plain = all("!" <= letter <= "~" for letter in text)
+    return bool(named and plain and not {"@", "?", "#"} & set(text))
 
 
 class Model(models.Model):
@@ -133,6 +180,8 @@ class CallRecord(models.Model):
     written_off_nanos = models.BigIntegerField(default=0)
     error_code = models.CharField(max_length=64, blank=True)
     error_message = models.CharField(max_length=500, blank=True)
+    # The provider's id of an answer that a later call may continue (Responses), and by which it is found.
+    upstream_id = models.CharField(max_length=128, blank=True, default="", db_default="")
     attempts = models.JSONField(default=list)
 
     objects = CallRecordQuerySet.as_manager()
@@ -151,6 +200,11 @@ class CallRecord(models.Model):
         indexes = [
             models.Index(fields=["group", "-id"], name="gateway_callrecord_of_group"),
             models.Index(fields=["api_key", "-id"], name="gateway_callrecord_of_key"),
+            models.Index(
+                fields=["upstream_id"],
+                condition=Q(upstream_id__gt=""),
+                name="gateway_callrecord_upstream",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -56,10 +56,11 @@ WHY_FREE: Mapping[str, object] = {
 BASIS_NOTES: Mapping[str, object] = {
     CallRecord.Basis.REPORTED: gettext_lazy("The provider reported these figures with its answer."),
     CallRecord.Basis.COUNTED: gettext_lazy(
-        "Tollgate counted these itself, from what passed through it: the provider gave no figures."
+        "The provider reported the input. The stream ended before it reported the output, which Tollgate counted as "
+        "it passed."
     ),
     CallRecord.Basis.ESTIMATED: gettext_lazy(
-        "The stream ended before the provider gave figures. Tollgate estimated them from what was sent up to then."
+        "The provider gave no figures. Tollgate estimated the input from its size, and counted the output as it passed."
     ),
 }
 

@@ -10,24 +10,7 @@ from billing.models import Price, PriceRate
 from billing.price_book import ModelEntry, PriceEntry
 from gateway.credentials import seal
 from gateway.models import Channel, Model, Provider
-
-
-class Vendor(NamedTuple):
-    """A provider that the price book may name, and its own address."""
-
-    slug: str
-    name: str
-    base_url: str
-
-
-# The addresses are those of the vendors' OpenAI-compatible endpoints, from their API references.
-VENDORS = (
-    Vendor("openai", "OpenAI", "https://api.openai.com/v1"),
-    Vendor("anthropic", "Anthropic", "https://api.anthropic.com/v1"),
-    Vendor("gemini", "Google Gemini", "https://generativelanguage.googleapis.com/v1beta/openai"),
-    Vendor("upstage", "Upstage", "https://api.upstage.ai/v1"),
-    Vendor("deepseek", "DeepSeek", "https://api.deepseek.com/v1"),
-)
+from gateway.providers import DIALECTS
 
 
 class Loaded(NamedTuple):
@@ -39,10 +22,10 @@ class Loaded(NamedTuple):
 
 def provide_vendors() -> None:
     """The rows of the known providers; one that an operator has changed stays as it is."""
-    for vendor in VENDORS:
+    for slug, vendor in DIALECTS.items():
         Provider.objects.get_or_create(
-            slug=vendor.slug,
-            defaults={"name": vendor.name, "dialect": "openai", "base_url": vendor.base_url},
+            slug=slug,
+            defaults={"name": vendor.name, "dialect": slug, "base_url": vendor.base_url},
         )
 
 

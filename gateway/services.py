@@ -7,6 +7,7 @@ import msgspec
 
 from gateway.auth import Authenticator
 from gateway.batch import Batcher
+from gateway.breaker import Breakers
 from gateway.catalog import Catalog
 from gateway.configuration import Configuration
 from gateway.store import Store
@@ -35,6 +36,7 @@ class Services(msgspec.Struct, kw_only=True):
     upstream: Upstream
     drains: Drains
     catalog: Catalog
+    breakers: Breakers
     chance: random.Random
     draining: bool = False
 

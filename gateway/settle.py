@@ -8,7 +8,8 @@ from billing.money import format_usd
 from gateway.batch import Settlement, SettleResult
 from gateway.call import Call, Outcome
 from gateway.errors import GatewayError, Unavailable
-from gateway.relay import Request, relay
+from gateway.relay import relay
+from gateway.reserve import Request
 from gateway.services import Services
 from gateway.wire import Headers, Wire
 
@@ -26,6 +27,9 @@ def settle(call: Call, outcome: Outcome, services: Services) -> "asyncio.Future[
             call_id=call.id,
             account_id=call.caller.wallet_id if call.hold_nanos else None,
             amount_nanos=amount,
+            tokens=outcome.usage.total_input_tokens + outcome.usage.output_tokens
+            if outcome.usage
+            else 0,
             record=call.record(outcome, charge),
         )
     )
@@ -67,9 +71,7 @@ async def _answer(outcome: Outcome, taken_nanos: int | None, wire: Wire, headers
         if taken_nanos is not None:
             headers = [*headers, (b"x-tollgate-charge", format_usd(taken_nanos).encode())]
         await wire.send_json(200, outcome.closing, headers)
-    elif error is None:
+    elif error is None or wire.started:
         await wire.end_stream(outcome.closing)
-    elif wire.started:
-        await wire.end_stream(b"data: " + error.envelope() + b"\n\n")
     else:
         raise error

@@ -7,7 +7,7 @@ Three kinds of connection: one for money (batch.py), one that listens (watch.py)
 import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -20,9 +20,10 @@ from accounts.ids import first_id_at
 from billing import pricing
 from gateway.batch import APPLY
 from gateway.call import Caller, Memo, Record, encode_records
-from gateway.catalog import Catalog, Channel, Model
+from gateway.catalog import Catalog, Channel, Model, channels_by_model
 from gateway.configuration import Configuration
 from gateway.credentials import BadCredential, unseal
+from gateway.limits import describe_limits
 from gateway.money_line import MoneyLine
 
 logger = logging.getLogger(__name__)
@@ -33,15 +34,34 @@ SWEEP_LIMIT = 500
 DISCONNECTED = (psycopg.OperationalError, psycopg.InterfaceError, OSError, TimeoutError)
 """What a query raises when the database is away (a pool's own timeout is an OperationalError)."""
 
+MONEY_SETTINGS = (
+    "SET synchronous_commit = on",
+    "SET statement_timeout = '10s'",
+    # A custom plan for each batch would cost more than the batch: the arrays' contents do not change the plan.
+    "SET plan_cache_mode = force_generic_plan",
+    # The plan may be made while the tables are empty and is kept while they grow: rows are few and found by their
+    # keys, so a plan that reads a whole table is never the right one.
+    *(
+        f"SET {choice} = off"
+        for choice in ("enable_seqscan", "enable_hashjoin", "enable_mergejoin", "jit")
+    ),
+)
+"""How the money line plans. Tests of billing_apply use the same: it must be right under these plans."""
+
 FIND_CALLER = """
     SELECT k.id::text AS key_id, k.name AS key_name, k.public_id, k.prefix, k.digest,
-           extract(epoch FROM k.expires_at)::float8 AS expires_at,
+           extract(epoch FROM least(k.expires_at, g.expires_at))::float8 AS expires_at,
            g.id::text AS group_id, g.name AS group_name,
-           o.id::text AS organization_id, o.name AS organization_name, w.id AS wallet_id
+           o.id::text AS organization_id, o.name AS organization_name, w.id AS wallet_id,
+           kl.id AS key_limit_id, gl.id AS group_limit_id,
+           ARRAY[k.allowed_models, g.allowed_models] AS allowed_models,
+           ARRAY[k.allowed_networks, g.allowed_networks] AS allowed_networks
     FROM accounts_apikey k
     JOIN accounts_group g ON g.id = k.group_id
     JOIN accounts_organization o ON o.id = g.organization_id
     JOIN billing_account w ON w.group_id = g.id AND w.kind = 'wallet'
+    LEFT JOIN billing_limit kl ON kl.api_key_id = k.id
+    LEFT JOIN billing_limit gl ON gl.group_id = g.id
     WHERE k.public_id = %s AND k.revoked_at IS NULL
 """
 MODELS = """
@@ -56,7 +76,8 @@ PRICES = """
     GROUP BY p.id ORDER BY p.model, p.effective_from DESC, p.id DESC
 """
 CHANNELS = """
-    SELECT c.id, c.provider_id AS provider, p.dialect, c.name, c.base_url, c.credential, c.priority, c.weight
+    SELECT c.id, c.provider_id AS provider, p.dialect, c.name, c.base_url, c.credential, c.priority, c.weight,
+           c.model_map
     FROM gateway_channel c JOIN gateway_provider p ON p.slug = c.provider_id
     WHERE c.is_enabled ORDER BY c.priority, c.id
 """
@@ -68,9 +89,20 @@ BALANCE = """
             WHERE r.group_id = a.group_id AND r.id >= %(day)s) AS day_nanos
     FROM billing_account a WHERE a.id = %(wallet)s
 """
+LIMITS = """
+    SELECT * FROM billing_limit WHERE id = ANY(%s)
+"""
 KEY_SPENT = """
     SELECT coalesce(sum(amount_nanos), 0)::bigint AS spent FROM gateway_callrecord
     WHERE api_key_id = %s AND id >= %s
+"""
+RESPONSE = """
+    SELECT r.attempts -> -1 ->> 'channel' AS channel_name,
+           r.input_tokens + r.cached_input_tokens + r.cache_write_tokens + r.cache_write_1h_tokens
+           + r.audio_input_tokens + r.output_tokens + r.audio_output_tokens AS tokens
+    FROM gateway_callrecord r
+    WHERE r.upstream_id = %s AND r.upstream_id > '' AND r.group_id = %s AND r.status = 'completed'
+    ORDER BY r.id DESC LIMIT 1
 """
 RECORD_COLUMNS = """
     r.id, r.source, r.model, r.status, r.stream, r.service_tier, r.created_at, r.duration_ms, r.first_token_ms,
@@ -78,6 +110,13 @@ RECORD_COLUMNS = """
     r.reasoning_tokens, r.audio_input_tokens, r.audio_output_tokens, r.images, r.basis, r.price_id, r.hold_nanos,
     r.list_nanos, r.amount_nanos, r.error_code, r.error_message, r.endpoint
 """
+
+
+class KeptResponse(NamedTuple):
+    """An answer that a later call may continue: the channel that keeps it, and its whole context in tokens."""
+
+    channel_name: str
+    tokens: int
 
 
 def month_start(moment: datetime) -> datetime:
@@ -121,14 +160,8 @@ class Store:
         The lock is shared, since after a broken connection its old session may linger beside the new one.
         """
         connection = await self.connect()
-        await connection.execute("SET synchronous_commit = on")
-        await connection.execute("SET statement_timeout = '10s'")
-        # A custom plan for each batch would cost more than the batch: the arrays' contents do not change the plan.
-        await connection.execute("SET plan_cache_mode = force_generic_plan")
-        # The plan may be made while the tables are empty and is kept while they grow: rows are few and found by their
-        # keys, so a plan that reads a whole table is never the right one.
-        for choice in ("enable_seqscan", "enable_hashjoin", "enable_mergejoin", "jit"):
-            await connection.execute(f"SET {choice} = off")
+        for setting in MONEY_SETTINGS:
+            await connection.execute(setting)
         lock = (OWNER_LOCK_CLASS, self.owner_id)
         await connection.execute("SELECT pg_advisory_lock_shared(%s, %s)", lock)
         # A process that was away for long may have been taken for gone: it is an owner again.
@@ -147,7 +180,7 @@ class Store:
     async def find_caller(self, public_id: str) -> Caller | None:
         """The key of that public id unless it is revoked."""
         rows = await self._query(FIND_CALLER, (public_id,))
-        return Caller(**rows[0]) if rows else None
+        return _caller(rows[0]) if rows else None
 
     async def load_catalog(self) -> Catalog:
         """The snapshot of models, prices and channels."""
@@ -161,21 +194,27 @@ class Store:
         for row in await self._query(PRICES, ()):
             owner = (row["model"], row["group_id"])
             prices[owner] = (*prices.get(owner, ()), _price(row))
-        channels: dict[str, tuple[Channel, ...]] = {}
-        for row in await self._query(CHANNELS, ()):
-            channel = self._channel(row)
-            if channel is not None:
-                channels[channel.provider] = (*channels.get(channel.provider, ()), channel)
+        rows = await self._query(CHANNELS, ())
+        opened = [channel for row in rows if (channel := self._channel(row)) is not None]
+        channels = channels_by_model(models.values(), opened)
         return Catalog(models=models, prices=prices, channels=channels)
 
     def _channel(self, row: dict[str, Any]) -> Channel | None:
         owner = f"{row['provider']}:{row['name']}"
         try:
-            credential = unseal(bytes(row["credential"]), self._configuration.credential_key, owner)
+            credential = unseal(
+                bytes(row["credential"]), self._configuration.credential_keys, owner
+            )
+            model_map = msgspec.convert(row["model_map"], dict[str, str])
         except BadCredential:
             logger.error("the credential of channel %s does not open: it is left out", owner)
             return None
-        return Channel(**{**row, "credential": credential})
+        except msgspec.ValidationError as error:
+            logger.error(
+                "the models of channel %s cannot be read: it is left out: %s", owner, error
+            )
+            return None
+        return Channel(**{**row, "credential": credential, "model_map": model_map})
 
     async def balance(self, caller: Caller, now: datetime) -> dict[str, int]:
         """The wallet's figures in nano-dollars, and what its group spent this day and month (UTC)."""
@@ -186,6 +225,20 @@ class Store:
             "month": first_id_at(month_start(now)),
         }
         return (await self._query(BALANCE, parameters))[0]
+
+    async def limits(self, caller: Caller, now: datetime) -> dict[str, Any]:
+        """The limits of the key and of its group that are set, and what is used of each, ready for JSON."""
+        ids = [caller.key_limit_id, caller.group_limit_id]
+        if not any(ids):
+            return {}
+        rows = {row["id"]: row for row in await self._query(LIMITS, (ids,))}
+        owners = {"key": caller.key_limit_id, "group": caller.group_limit_id}
+        shown = {
+            owner: describe_limits(rows[limit_id], now)
+            for owner, limit_id in owners.items()
+            if limit_id in rows
+        }
+        return {owner: limits for owner, limits in shown.items() if limits}
 
     async def spent_by_key(self, key_id: str, since: datetime) -> int:
         """Nano-dollars charged to calls of the key that began at `since` or later."""
@@ -211,6 +264,11 @@ class Store:
         query = f"SELECT {RECORD_COLUMNS} FROM gateway_callrecord r WHERE r.api_key_id = %s AND r.id = %s"  # noqa: S608
         rows = await self._query(query, (key_id, call_id))
         return rows[0] if rows else None
+
+    async def find_response(self, group_id: str, upstream_id: str) -> KeptResponse | None:
+        """The group's answer of that provider's id."""
+        rows = await self._query(RESPONSE, (upstream_id[:128], group_id))
+        return KeptResponse(**rows[0]) if rows else None
 
     async def release_lost(self, grace_s: float) -> int:
         """Release the holds of gateway processes that are gone, and record their calls as lost. Answers how many.
@@ -248,6 +306,12 @@ class Store:
             cursor = await connection.execute(query, parameters)
             rows: list[Any] = await cursor.fetchall()
             return rows
+
+
+def _caller(row: dict[str, Any]) -> Caller:
+    for name in ("allowed_models", "allowed_networks"):
+        row[name] = tuple(tuple(allowed) for allowed in row[name] if allowed)
+    return Caller(**row)
 
 
 def _price(row: dict[str, Any]) -> pricing.Price:

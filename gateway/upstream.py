@@ -10,6 +10,8 @@ the cause chain tells them apart, and whatever is not a proven failure to connec
 """
 
 import asyncio
+import contextlib
+from collections.abc import Iterator
 from datetime import timedelta
 from types import TracebackType
 
@@ -146,7 +148,7 @@ class Upstream:
 
     async def open(self, url: str, headers: list[tuple[str, str]], body: bytes) -> Answer:
         """POST `body`. Raises NotReached, Broken or TooSlow."""
-        try:
+        with _refusals_named():
             request = (
                 self._client.post(url)
                 .headers(headers)
@@ -155,27 +157,54 @@ class Upstream:
                 .streamed_read_buffer_limit(0)
                 .build_streamed()
             )
-        except ValueError:
-            # The library's words quote what they refuse, which may be the credential.
-            raise NotReached("the channel's address or credential cannot be sent") from None
-        try:
-            async with asyncio.timeout(self._configuration.first_byte_timeout_s):
-                asked = _cancellations()
-                response = await request.__aenter__()
-                if _cancellations() > asked:
-                    await request.__aexit__()
-                _heed_cancellation(asked)
-        except TimeoutError as error:
-            if isinstance(error, ConnectTimeoutError) and _is_connect(error):
-                raise NotReached("connect timeout") from error
-            raise TooSlow("first_byte") from error
-        except BuilderError:
-            raise NotReached("the channel's address cannot be called") from None
-        except ConnectError as error:
-            raise (NotReached if _is_connect(error) else Broken)(_causes(error)) from error
-        except PyreqwestError as error:
-            raise Broken(_causes(error)) from error
+        response = await _await_head(request, self._configuration.first_byte_timeout_s)
         return Answer(request, response, self._configuration.between_bytes_timeout_s)
+
+    async def get(self, url: str, headers: list[tuple[str, str]], timeout_s: float) -> int:
+        """The status that a GET is answered with; nothing of the body is read. Raises as `open` does."""
+        with _refusals_named():
+            request = (
+                self._client.get(url)
+                .headers(headers)
+                # Given up before its head arrived, it would else go on inside the library.
+                .timeout(timedelta(seconds=timeout_s))
+                .streamed_read_buffer_limit(0)
+                .build_streamed()
+            )
+        response = await _await_head(request, timeout_s)
+        await request.__aexit__(None, None, None)
+        return int(response.status)
+
+
+@contextlib.contextmanager
+def _refusals_named() -> Iterator[None]:
+    """Only the library's first look at a request raises ValueError; its words quote what they refuse, which may be
+    the credential."""
+    try:
+        yield
+    except ValueError:
+        raise NotReached("the channel's address or credential cannot be sent") from None
+
+
+async def _await_head(request: StreamRequest, timeout_s: float) -> Response:
+    try:
+        async with asyncio.timeout(timeout_s):
+            asked = _cancellations()
+            response = await request.__aenter__()
+            if _cancellations() > asked:
+                await request.__aexit__()
+            _heed_cancellation(asked)
+    except TimeoutError as error:
+        if isinstance(error, ConnectTimeoutError) and _is_connect(error):
+            raise NotReached("connect timeout") from error
+        raise TooSlow("first_byte") from error
+    except BuilderError:
+        raise NotReached("the channel's address cannot be called") from None
+    except ConnectError as error:
+        raise (NotReached if _is_connect(error) else Broken)(_causes(error)) from error
+    except PyreqwestError as error:
+        raise Broken(_causes(error)) from error
+    return response
 
 
 def _cancellations() -> int:

@@ -33,6 +33,7 @@ class Wire:
         self.call_id = call_id
         self.request_id = f"call_{call_id.hex}"
         self.started = False
+        self.has_read_body = False
         self.status = 0
 
     @property
@@ -45,6 +46,19 @@ class Wire:
             if key == name:
                 return bytes(value)
         return None
+
+    def client_address(self, trust_proxy: bool) -> str | None:
+        """Where the request comes from, as text; None where nobody knows.
+
+        Behind a proxy of ours it is what that proxy appended to `X-Forwarded-For`: the last entry. What stands before
+        it, the client may have written himself.
+        """
+        if trust_proxy:
+            forwarded = self.header(b"x-forwarded-for")
+            if forwarded is not None:
+                return forwarded.decode("latin-1").rpartition(",")[2].strip()
+        client = self.scope.get("client")
+        return str(client[0]) if client else None
 
     def query(self) -> dict[str, str]:
         """Query parameters; one given twice is refused, since it could mean either."""
@@ -75,6 +89,7 @@ class Wire:
                         raise TooLarge(f"The request body is over {bytes_max} bytes.")
                     parts.append(part)
                     if not message.get("more_body", False):
+                        self.has_read_body = True
                         return parts[0] if len(parts) == 1 else b"".join(parts)
         except TimeoutError:
             raise BadRequest(
@@ -118,3 +133,8 @@ class Wire:
 
     def _own(self, headers: Headers | None) -> Headers:
         return [(b"x-request-id", self.request_id.encode()), *(headers or [])]
+
+
+def is_google_client(wire: Wire) -> bool:
+    """Whether the client speaks Google's dialect on a path that others have too: only Google's signs in like this."""
+    return wire.header(b"x-goog-api-key") is not None

@@ -25,10 +25,12 @@ from billing.money import parse_usd
 from config.process import spawn
 from gateway.audit import INVARIANTS
 from gateway.credentials import seal
+from gateway.watch import ROUND_S
 from simulator.process import SimulatorProcess
 
 ROOT = Path(__file__).resolve().parent.parent
 START_TIMEOUT_S = 20.0
+OTHER_VENDORS = ("anthropic", "gemini", "upstage", "deepseek")
 
 
 class Tenant(NamedTuple):
@@ -191,6 +193,22 @@ class World:
         gateway = GatewayProcess(self.database.url, **settings)
         self.gateways.append(gateway)
         return gateway
+
+    def put_other_vendors(self) -> None:
+        """Channels to the simulator at every other provider, each at the address that its dialect expects."""
+        root = self.simulator.base_url.removesuffix("/v1")
+        for provider in OTHER_VENDORS:
+            base_url = f"{root}/v1beta/openai" if provider == "gemini" else f"{root}/v1"
+            self.put_channel(provider, base_url, self.simulator.api_key)
+
+    def renew_channels(self) -> None:
+        """Make every gateway forget what it has learned of the channels' health: it belongs to an address, and a slash
+        at its end makes it another one."""
+        self.database.query(
+            "UPDATE gateway_channel SET base_url = CASE WHEN base_url LIKE '%%/' THEN rtrim(base_url, '/')"
+            " ELSE base_url || '/' END"
+        )
+        time.sleep(3 * ROUND_S)
 
     def put_channel(
         self,

@@ -13,7 +13,9 @@ from gateway.wire import Wire
 async def get_me(wire: Wire, services: Services) -> None:
     """The key, its group and its organization."""
     caller = await services.authenticator.authenticate(wire)
-    spent = await services.store.spent_by_key(caller.key_id, month_start(services.now()))
+    now = services.now()
+    spent = await services.store.spent_by_key(caller.key_id, month_start(now))
+    limits = await services.store.limits(caller, now)
     expires_at = caller.expires_at
     answer = {
         "key": {
@@ -27,7 +29,7 @@ async def get_me(wire: Wire, services: Services) -> None:
         },
         "group": {"id": caller.group_id, "name": caller.group_name},
         "organization": {"id": caller.organization_id, "name": caller.organization_name},
-        "limits": {},
+        "limits": limits,
         "spent_this_month": format_usd(spent),
     }
     await wire.send_json(200, msgspec.json.encode(answer))

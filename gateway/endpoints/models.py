@@ -1,5 +1,10 @@
-"""GET /v1/models and /v1/models/{id}: what can be called, and at what price."""
+"""GET /v1/models and /v1/models/{id}: what can be called, and at what price; GET /v1beta/models for Google's clients.
 
+The list answers OpenAI's and Anthropic's clients at once: each reads its own fields and passes over the other's.
+"""
+
+from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -8,10 +13,15 @@ from billing.money import format_scaled
 from billing.pricing import Price, Rate
 from gateway.catalog import Model
 from gateway.errors import NotFound
+from gateway.exchange import choose_exchange
 from gateway.services import Services
-from gateway.wire import Wire
+from gateway.surfaces import SURFACES
+from gateway.wire import Wire, is_google_client
 
-SERVED_MODES = frozenset({"chat"})
+MODALITIES = MappingProxyType(
+    {"chat": "text->text", "responses": "text->text", "embedding": "text->embedding"}
+)
+SERVED_MODES = frozenset(MODALITIES)
 BUCKET_NAMES = {
     "input": "prompt",
     "output": "completion",
@@ -25,23 +35,75 @@ BPS_DECIMALS = 4
 
 async def list_models(wire: Wire, services: Services) -> None:
     """The list needs no key: agents read it before they have one."""
+    if is_google_client(wire):
+        await list_gemini_models(wire, services)
+        return
     priced = services.catalog.priced_models(services.now(), SERVED_MODES)
     answer = {
         "object": "list",
         "data": [_as_object(model.name, model, price) for model, price in priced],
+        "has_more": False,
+        "first_id": priced[0][0].name if priced else None,
+        "last_id": priced[-1][0].name if priced else None,
     }
     await wire.send_json(200, msgspec.json.encode(answer))
 
 
 async def get_model(wire: Wire, services: Services, name: str) -> None:
     """One model, by name or alias, with a raw slash or with %2F."""
+    if is_google_client(wire):
+        await get_gemini_model(wire, services, name)
+        return
+    model, price = _find(services, name)
+    await wire.send_json(200, msgspec.json.encode(_as_object(name, model, price)))
+
+
+async def list_gemini_models(wire: Wire, services: Services) -> None:
+    """The models that Google's clients can call here, in the shape of Gemini's `models.list`."""
+    priced = services.catalog.priced_models(services.now(), SERVED_MODES)
+    shown = [_as_gemini(model.name, model) for model, _ in priced if _generates(services, model)]
+    await wire.send_json(200, msgspec.json.encode({"models": shown}))
+
+
+async def get_gemini_model(wire: Wire, services: Services, name: str) -> None:
+    """One of them."""
+    model, _ = _find(services, name)
+    if not _generates(services, model):
+        raise _unknown(name)
+    await wire.send_json(200, msgspec.json.encode(_as_gemini(name, model)))
+
+
+def _find(services: Services, name: str) -> tuple[Model, Price]:
     model = services.catalog.models.get(name)
     price = services.catalog.price_of(model, None, services.now()) if model else None
     if model is None or price is None or model.mode not in SERVED_MODES:
-        raise NotFound(
-            f"The model '{name[:120]}' does not exist.", code="model_not_found", param="model"
-        )
-    await wire.send_json(200, msgspec.json.encode(_as_object(name, model, price)))
+        raise _unknown(name)
+    return model, price
+
+
+def _unknown(name: str) -> NotFound:
+    return NotFound(
+        f"The model '{name[:120]}' does not exist.", code="model_not_found", param="model"
+    )
+
+
+def _generates(services: Services, model: Model) -> bool:
+    surface = SURFACES["generate"]
+    channels = services.catalog.channels_of(model)
+    return any(choose_exchange(surface, model, channel) for channel in channels)
+
+
+def _as_gemini(name: str, model: Model) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        "name": f"models/{name}",
+        "displayName": model.upstream_name,
+        "supportedGenerationMethods": ["generateContent", "countTokens"],
+    }
+    if model.context_length is not None:
+        shown["inputTokenLimit"] = model.context_length
+    if model.max_completion_tokens is not None:
+        shown["outputTokenLimit"] = model.max_completion_tokens
+    return shown
 
 
 def _as_object(name: str, model: Model, price: Price) -> dict[str, Any]:
@@ -59,12 +121,17 @@ def _as_object(name: str, model: Model, price: Price) -> dict[str, Any]:
     return {
         "id": name,
         "object": "model",
+        "type": "model",
+        "display_name": model.upstream_name,
         "created": model.created_at,
+        "created_at": datetime.fromtimestamp(model.created_at, UTC).isoformat(),
         "owned_by": model.provider,
         "aliases": list(model.aliases),
         "context_length": model.context_length,
         "max_completion_tokens": model.max_completion_tokens,
-        "modality": "text->text",
+        "max_input_tokens": model.context_length,
+        "max_tokens": model.max_completion_tokens,
+        "modality": MODALITIES[model.mode],
         "pricing": pricing,
     }
 

@@ -1,9 +1,20 @@
-"""The dialects that the gateway speaks, by the name that a provider's row gives."""
+"""The vendors whose dialects the gateway speaks, by the name that a provider's row gives."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from gateway.providers.anthropic import ANTHROPIC
 from gateway.providers.base import Dialect
-from gateway.providers.openai import OpenAI
+from gateway.providers.deepseek import DEEPSEEK
+from gateway.providers.gemini import GEMINI
+from gateway.providers.mistral import MISTRAL
+from gateway.providers.openai import OPENAI
+from gateway.providers.upstage import UPSTAGE
+from gateway.providers.xai import XAI
 
-DIALECTS: Mapping[str, Dialect] = MappingProxyType({"openai": OpenAI()})
+DIALECTS: Mapping[str, Dialect] = MappingProxyType(
+    {
+        dialect.slug: dialect
+        for dialect in (OPENAI, ANTHROPIC, GEMINI, UPSTAGE, DEEPSEEK, XAI, MISTRAL)
+    }
+)

@@ -1,19 +1,21 @@
-"""OpenAI, and vendors whose Chat Completions differ in nothing that matters here."""
+"""OpenAI (API reference), and any vendor that says nothing else of itself."""
 
-from typing import Any
+from gateway.providers.base import Dialect
+from gateway.usage import read_chat_usage, read_embeddings_usage, read_responses_usage
 
-from billing.pricing import Usage
-from gateway.usage import read_chat_usage
-
-
-class OpenAI:
-    """Chat Completions as in OpenAI's API reference."""
-
-    chat_path = "/chat/completions"
-    output_limit = "max_completion_tokens"
-
-    def headers(self, credential: str) -> list[tuple[str, str]]:
-        return [("authorization", f"Bearer {credential}")]
-
-    def read_usage(self, reported: Any) -> Usage | None:
-        return read_chat_usage(reported)
+OPENAI = Dialect(
+    slug="openai",
+    name="OpenAI",
+    base_url="https://api.openai.com/v1",
+    paths={
+        "chat": "/chat/completions",
+        "responses": "/responses",
+        "embeddings": "/embeddings",
+    },
+    usage={
+        "chat": read_chat_usage,
+        "responses": read_responses_usage,
+        "embeddings": read_embeddings_usage,
+    },
+    output_limit="max_completion_tokens",
+)

@@ -13,6 +13,7 @@ from django.db import connections
 from accounts.ids import uuid7
 from accounts.models import Group, User
 from billing import ledger
+from gateway.store import MONEY_SETTINGS
 from tests.billing.bank import (
     Applied,
     Connection,
@@ -95,6 +96,9 @@ def spend(database: Database, wallets: tuple[int, ...], seed: int, owner: int) -
         return settles
 
     with connect(database) as connection:
+        # Under another plan a batch can be right that is wrong under this one.
+        for setting in MONEY_SETTINGS:
+            connection.execute(setting)
         for _ in range(ROUNDS):
             order = chance.sample(wallets, len(wallets))
             holds = [Hold(uuid7(), account, chance.randint(1, 90)) for account in order]

@@ -16,7 +16,7 @@ from accounts.models import Group, User
 from billing import ledger
 from billing.audit import INVARIANTS as LEDGER_INVARIANTS
 from billing.audit import Invariant, count_violations
-from billing.models import Account, HoldOwner
+from billing.models import Account, HoldOwner, Limit
 from gateway.audit import INVARIANTS
 from tests.billing.bank import (
     WAIT_S,
@@ -101,7 +101,9 @@ PLANTS = [
         "UPDATE billing_account SET held_nanos = held_nanos + 5 WHERE id = {wallet}",
     ),
     Plant(
-        "an open hold that vanished", {"held": 1}, "DELETE FROM billing_hold WHERE id = '{opened}'"
+        "an open hold that vanished",
+        {"held": 1, "limits_hold": 2},
+        "DELETE FROM billing_hold WHERE id = '{opened}'",
     ),
     Plant(
         "a wallet that holds more than it has",
@@ -174,6 +176,36 @@ PLANTS = [
         {"accounts_exist": 1},
         "INSERT INTO accounts_group (id, organization_id, name, created_at)"
         " VALUES ('{new}', '{organization}', 'Bare', now())",
+    ),
+    Plant(
+        "a limit that counts a call more than runs",
+        {"limits_hold": 1},
+        "UPDATE billing_limit SET running_calls = running_calls + 1 WHERE id = {key_limit}",
+    ),
+    Plant(
+        "a limit that forgot what is held",
+        {"limits_hold": 1},
+        "UPDATE billing_limit SET held_nanos = 0 WHERE id = {group_limit}",
+    ),
+    Plant(
+        "an open hold that left its limit",
+        {"limits_hold": 1},
+        "UPDATE billing_hold SET key_limit_id = NULL WHERE id = '{opened}'",
+    ),
+    Plant(
+        "a limit that forgot what was spent",
+        {"limits_spent": 1},
+        "UPDATE billing_limit SET lifetime_spent_nanos = lifetime_spent_nanos - 1 WHERE id = {group_limit}",
+    ),
+    Plant(
+        "a limit that started with something else",
+        {"limits_spent": 1},
+        "UPDATE billing_limit SET seeded_nanos = seeded_nanos + 1 WHERE id = {key_limit}",
+    ),
+    Plant(
+        "a limit whose day spent more than it ever did",
+        {"limits_spent": 1},
+        "UPDATE billing_limit SET day_spent_nanos = lifetime_spent_nanos + 1 WHERE id = {key_limit}",
     ),
     Plant(
         "a hold of a process that was not seen for six minutes",
@@ -272,19 +304,25 @@ def record(group: Group, call_id: UUID, status: str = "completed") -> dict[str, 
 
 
 def gateway_apply(group: Group, owner: HoldOwner, holds: dict[UUID, int], **ends: Any) -> None:
-    """Holds on the group's wallet, or the ends of them: `settles` by call id, with their `records`."""
+    """Holds on the group's wallet, counted by `key_limit` and `group_limit`, or the ends of them: `settles` by call id,
+    with their `records`."""
     wallet, settles = Account.objects.wallet_of(group).pk, ends.get("settles", {})
     records = ends.get("records")
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT h_granted FROM gateway_apply(%s, %s::uuid[], %s::bigint[], %s::bigint[],"
-            " %s::uuid[], %s::bigint[], %s::bigint[], %s::bigint[], %s::text[], %s::jsonb)",
+            " %s::uuid[], %s::bigint[], %s::bigint[], %s::bigint[], %s::text[], %s::jsonb,"
+            " NULL, %s::bigint[], %s::bigint[])",
             (
                 owner.pk,
                 *(list(settles), [wallet] * len(settles), list(settles.values())),
                 *(list(holds), [wallet] * len(holds), list(holds.values()), [1] * len(holds)),
                 ["{}"] * len(holds),
                 json.dumps(records) if records else None,
+                *(
+                    [ends[name]] * len(holds) if name in ends else None
+                    for name in ("key_limit", "group_limit")
+                ),
             ),
         )
         assert cursor.fetchone() == (list(holds.values()) or None,)
@@ -303,7 +341,12 @@ def make_books() -> dict[str, Any]:
     ledger.adjust(group, 10, operation_id=uuid7(), actor=alice, reason="Welcome")
     owner = HoldOwner.objects.create()
     charged, overrun, released, opened = (uuid7() for _ in range(4))
-    gateway_apply(group, owner, {charged: 40, overrun: 50, released: 60, opened: 20})
+    key, _ = services.issue_key(group, alice, "CI")
+    limits = {
+        "key_limit": Limit.objects.create(api_key=key, concurrent_calls=9).pk,
+        "group_limit": Limit.objects.create(group=group, lifetime_nanos=900).pk,
+    }
+    gateway_apply(group, owner, {charged: 40, overrun: 50, released: 60, opened: 20}, **limits)
     ends = {charged: 30, overrun: 500, released: 0}
     statuses = {charged: "completed", overrun: "client_gone", released: "upstream_failed"}
     records = [record(group, call_id, status) for call_id, status in statuses.items()]
@@ -326,6 +369,7 @@ def make_books() -> dict[str, Any]:
         "overrun": overrun,
         "released": released,
         "opened": opened,
+        **limits,
     }
 
 

@@ -27,6 +27,15 @@ def test_a_missing_secret_is_added_and_the_others_stay(tmp_path):
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
+def test_old_keys_of_credentials_are_passed_on_while_an_operator_keeps_them_there(tmp_path):
+    assert "TOLLGATE_CREDENTIAL_KEYS_OLD" not in load_secrets(tmp_path)
+    path = tmp_path / "secrets.json"
+    kept = json.loads(path.read_text()) | {"TOLLGATE_CREDENTIAL_KEYS_OLD": "b2xk"}
+    path.write_text(json.dumps(kept))
+    assert load_secrets(tmp_path)["TOLLGATE_CREDENTIAL_KEYS_OLD"] == "b2xk"
+    assert json.loads(path.read_text()) == kept
+
+
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"TOLLGATE_KEY_PEPPER": 5}'])
 def test_a_file_that_makes_no_sense_is_refused_and_kept(tmp_path, content):
     (tmp_path / "secrets.json").write_text(content)

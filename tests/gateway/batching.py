@@ -50,7 +50,7 @@ async def bank(world: World, timeout_s: float = 2.0, url: str = "") -> AsyncIter
         Configuration(
             database_url=url or world.database.url,
             key_pepper=settings.KEY_PEPPER,
-            credential_key=settings.CREDENTIAL_KEY,
+            credential_keys=settings.CREDENTIAL_KEYS,
         )
     )
     await store.open()
@@ -78,9 +78,13 @@ def record(tenant: Tenant, call_id: UUID, status: str = "completed", **changes: 
 
 
 def hold(
-    tenant: Tenant, amount: int, floor: int | None = None, call_id: UUID | None = None
+    tenant: Tenant,
+    amount: int,
+    floor: int | None = None,
+    call_id: UUID | None = None,
+    **limited: int,
 ) -> Hold:
-    """A hold; without a floor it is all or nothing."""
+    """A hold; without a floor it is all or nothing. `limited`: its limits and tokens."""
     made_id = call_id or new_call_id()
     memo = Memo(
         organization_id=str(tenant.organization_id),
@@ -99,17 +103,36 @@ def hold(
         floor_nanos=amount if floor is None else floor,
         memo=str(memo),
         refusal=lambda: record(tenant, made_id, "refused", error_code="temporarily_unavailable"),
+        **limited,
     )
 
 
-def settlement(tenant: Tenant, call_id: UUID, amount: int, **changes: Any) -> Settlement:
+def settlement(
+    tenant: Tenant, call_id: UUID, amount: int, tokens: int = 0, **changes: Any
+) -> Settlement:
     status = "completed" if amount else "upstream_failed"
     return Settlement(
         call_id=call_id,
         account_id=tenant.wallet_id,
         amount_nanos=amount,
         record=record(tenant, call_id, status, **changes),
+        tokens=tokens,
     )
+
+
+def put_limit(
+    world: World, *, key: Tenant | None = None, group: Tenant | None = None, **limits: int
+) -> int:
+    """Limits of the tenant's key, or of his group; the id of their row."""
+    names = ", ".join(["api_key_id", "group_id", *limits])
+    marks = ", ".join(["%s"] * (2 + len(limits)))
+    made = world.database.one(
+        f"INSERT INTO billing_limit ({names}) VALUES ({marks}) RETURNING id",
+        key and key.key_id,
+        group and group.group_id,
+        *limits.values(),
+    )
+    return int(made)
 
 
 def rows(world: World, call_id: UUID) -> tuple[str | None, int, int]:

@@ -26,7 +26,7 @@ def configuration(**limits: float) -> Configuration:
         "between_bytes_timeout_s": 2.0,
         **limits,
     }
-    return Configuration(database_url="", key_pepper=b"", credential_key=b"", **within)
+    return Configuration(database_url="", key_pepper=b"", credential_keys=(), **within)
 
 
 @asynccontextmanager

@@ -14,6 +14,7 @@ from accounts import keys
 from gateway import auth
 from gateway.auth import Authenticator
 from gateway.call import Caller, new_call_id
+from gateway.envelopes import openai_envelope
 from gateway.errors import Unauthorized
 from gateway.wire import Wire
 
@@ -273,7 +274,7 @@ def test_every_bad_key_gets_the_same_answer(directory: Directory) -> None:
         with pytest.raises(Unauthorized) as caught:
             asyncio.run(directory.authenticator.authenticate(one))
         error = caught.value
-        answers.add((error.status, error.envelope(), tuple(error.headers())))
+        answers.add((error.status, openai_envelope(error, ""), tuple(error.headers())))
     assert len(answers) == 1
     [(status, envelope, _)] = answers
     assert status == 401

@@ -99,7 +99,7 @@ def test_a_hold_gets_what_there_is_down_to_its_floor(
                 await made.batcher.settle(settlement(payer, order.call_id, 0))
             return result
 
-    assert run_loop(run()) == HoldResult(granted, USD)
+    assert run_loop(run()) == HoldResult(granted, USD, "" if granted else "credits")
     assert balances(world, payer) == (USD, 0)
 
 

@@ -1,13 +1,15 @@
 """Which price is in force, and which models can be called."""
 
 from datetime import timedelta
+from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from billing.pricing import Price
-from gateway.catalog import Catalog
+from gateway.catalog import Catalog, Channel, channels_by_model
 from tests.gateway.pricing_samples import BOOK_DAY, channel, model, price
 
 GROUP = "0198c1de-0000-7000-8000-000000000001"
@@ -110,7 +112,56 @@ def test_a_model_that_is_priced_later_or_for_one_group_alone_is_not_listed() -> 
 
 
 def test_printing_a_catalog_shows_no_credential() -> None:
-    made = Catalog(channels={"openai": (channel("sk-provider-secret"),)})
+    made = Catalog(channels={"openai/small": (channel("sk-provider-secret"),)})
     for text in (repr(made), str(made), f"{made.channels}"):
         assert "sk-provider-secret" not in text
         assert "openai:main" in text
+
+
+SMALL, LARGE = model("openai/small"), model("openai/large")
+CLAUDE = model("anthropic/claude")
+MODELS = (SMALL, LARGE, CLAUDE)
+
+
+def named(number: int, **changed: Any) -> Channel:
+    return msgspec.structs.replace(channel(), id=number, name=f"c{number}", **changed)
+
+
+def serving(*channels: Channel) -> dict[str, list[int]]:
+    """The ids of the channels that serve each model."""
+    made = Catalog(channels=channels_by_model(MODELS, channels))
+    return {one.name: [found.id for found in made.channels_of(one)] for one in MODELS}
+
+
+def test_a_channel_without_a_map_serves_every_model_of_its_provider_alone() -> None:
+    assert serving(named(1), named(2, provider="anthropic")) == {
+        "openai/small": [1],
+        "openai/large": [1],
+        "anthropic/claude": [2],
+    }
+
+
+def test_a_channel_with_a_map_serves_what_it_names_of_whatever_provider() -> None:
+    mapped = named(1, model_map={"openai/small": "a", "anthropic/claude": "b", "openai/gone": "c"})
+    assert serving(mapped) == {
+        "openai/small": [1],
+        "openai/large": [],
+        "anthropic/claude": [1],
+    }
+    assert channels_by_model(MODELS, [mapped]).keys() == {"openai/small", "anthropic/claude"}
+
+
+def test_the_order_of_channels_is_kept() -> None:
+    rows = [
+        named(4, model_map={"openai/small": "a"}),
+        named(2),
+        named(3, provider="anthropic", model_map={"openai/small": "b"}),
+        named(1),
+    ]
+    assert serving(*rows)["openai/small"] == [4, 2, 3, 1]
+
+
+def test_a_model_is_sent_by_its_name_at_the_channel() -> None:
+    mapped = named(1, model_map={"openai/small": "deployment-7"})
+    assert mapped.upstream_name(SMALL) == "deployment-7"
+    assert named(2).upstream_name(SMALL) == "small"

@@ -95,7 +95,7 @@ def test_an_unknown_path_under_v1_is_a_json_404(http: httpx.Client, path: str) -
         ("GET", "/v1/chat/completions", "POST"),
         ("PUT", "/v1/chat/completions", "POST"),
         ("POST", "/v1/models", "GET"),
-        ("DELETE", "/v1/models/gpt-5.5", "GET"),
+        ("DELETE", "/v1/models/gpt-5.5", "GET, POST"),
         ("POST", "/v1/me", "GET"),
         ("POST", "/v1/balance", "GET"),
         ("POST", "/v1/calls", "GET"),

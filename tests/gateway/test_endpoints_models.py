@@ -8,7 +8,15 @@ import httpx
 import openai
 import pytest
 
+from simulator.process import SimulatorProcess
 from tests.world import GatewayProcess, Tenant, World, client
+
+
+@pytest.fixture(scope="module")
+def world(server_url: str, template_database: str, simulator: SimulatorProcess) -> Iterator[World]:
+    with World(server_url, template_database, simulator) as made:
+        made.put_other_vendors()
+        yield made
 
 
 @pytest.fixture(scope="module")
@@ -32,12 +40,13 @@ def test_the_list_needs_no_key_and_a_bad_one_does_no_harm(http: httpx.Client) ->
     assert answer.content == http.get("/v1/models").content
 
 
-def test_the_list_holds_every_priced_chat_model_once_and_by_name(
+def test_the_list_holds_every_priced_language_model_once_and_by_name(
     world: World, listed: dict[str, dict[str, Any]]
 ) -> None:
     rows = world.database.query(
         "SELECT DISTINCT m.name FROM gateway_model m JOIN billing_price p ON p.model = m.name"
-        " WHERE m.mode = 'chat' AND m.is_enabled AND p.group_id IS NULL AND p.effective_from <= now()"
+        " WHERE m.mode IN ('chat', 'responses', 'embedding') AND m.is_enabled AND p.group_id IS NULL"
+        " AND p.effective_from <= now()"
     )
     assert list(listed) == sorted(row["name"] for row in rows)
     assert len(listed) > 20
@@ -117,7 +126,7 @@ def test_one_model_is_found_by_its_alias_under_that_name(
 @pytest.mark.parametrize(
     "name",
     ["nope", "GPT-5.5", "OpenAI/gpt-5.5", "openai/", "openai", "openai/openai/gpt-5.5", "gpt-5.5/", " gpt-5.5",
-     "gpt-5.5%20", "text-embedding-3-small", "openai/gpt-5.3-codex", "openai/gpt-image-2", "x" * 3000, "a%22b%0a"],
+     "gpt-5.5%20", "whisper-1", "openai/gpt-image-2", "x" * 3000, "a%22b%0a"],
 )  # fmt: skip
 def test_a_model_that_cannot_be_called_is_a_json_404(http: httpx.Client, name: str) -> None:
     answer = http.get(f"/v1/models/{name}")
@@ -138,3 +147,78 @@ def test_the_official_client_reads_the_list_and_one_model(
             sdk.models.retrieve("openai/nope")
         assert refused.value.code == "model_not_found"
         assert refused.value.request_id is not None
+
+
+GOOGLE = {"x-goog-api-key": "of no matter here"}
+
+
+@pytest.fixture(scope="module")
+def of_google(http: httpx.Client) -> dict[str, dict[str, Any]]:
+    """Gemini's list, by name."""
+    answer = http.get("/v1beta/models")
+    assert answer.status_code == 200
+    assert list(answer.json()) == ["models"]
+    return {model["name"]: model for model in answer.json()["models"]}
+
+
+def test_googles_clients_get_googles_list_on_either_path(http: httpx.Client) -> None:
+    answer = http.get("/v1beta/models")
+    assert http.get("/v1/models", headers=GOOGLE).content == answer.content
+    assert http.get("/v1beta/models", headers=GOOGLE).content == answer.content
+    one = http.get("/v1beta/models/gemini-2.5-flash")
+    assert http.get("/v1/models/gemini-2.5-flash", headers=GOOGLE).content == one.content
+
+
+def test_googles_list_holds_what_generates_there_and_nothing_else(
+    listed: dict[str, dict[str, Any]], of_google: dict[str, dict[str, Any]]
+) -> None:
+    expected = {
+        f"models/{name}"
+        for name, model in listed.items()
+        if model["owned_by"] == "gemini" and model["modality"] == "text->text"
+    }
+    assert set(of_google) == expected
+    assert len(expected) > 3
+
+
+def test_an_entry_of_googles_list_can_be_called_by_its_name(
+    gateway: GatewayProcess, alice: Tenant, of_google: dict[str, dict[str, Any]]
+) -> None:
+    flash = of_google["models/gemini/gemini-2.5-flash"]
+    assert flash["displayName"] == "gemini-2.5-flash"
+    assert flash["inputTokenLimit"] == 1_048_576
+    assert 60_000 < flash["outputTokenLimit"] < 70_000
+    body = {"contents": [{"parts": [{"text": "Hi"}]}]}
+    with client(gateway, alice) as caller:
+        for name, model in of_google.items():
+            for method in model["supportedGenerationMethods"]:
+                answer = caller.post(f"/v1beta/{name}:{method}", json=body)
+                assert answer.status_code == 200, answer.text
+
+
+@pytest.mark.parametrize(
+    "name", ["nope", "gpt-5.5", "claude-haiku-4-5", "gemini-embedding-001", "gemini", "x" * 3000]
+)
+def test_a_model_that_does_not_generate_there_is_googles_own_404(
+    http: httpx.Client, name: str
+) -> None:
+    for path in ("/v1beta/models", "/v1/models"):
+        answer = http.get(f"{path}/{name}", headers=GOOGLE)
+        error = answer.json()["error"]
+        assert (answer.status_code, error["code"], error["status"]) == (404, 404, "NOT_FOUND")
+        assert error["details"][0]["reason"] == "model_not_found"
+        assert len(answer.content) < 700
+
+
+def test_one_list_serves_anthropics_clients_too(
+    http: httpx.Client, listed: dict[str, dict[str, Any]]
+) -> None:
+    answer = http.get("/v1/models", headers={"anthropic-version": "2023-06-01"}).json()
+    names = [model["id"] for model in answer["data"]]
+    assert (answer["first_id"], answer["last_id"], answer["has_more"]) == (
+        names[0],
+        names[-1],
+        False,
+    )
+    assert {model["type"] for model in answer["data"]} == {"model"}
+    assert listed["anthropic/claude-haiku-4-5"]["display_name"] == "claude-haiku-4-5"

@@ -8,12 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.estimate import (
+    DOCUMENT_TOKENS_MAX,
     FLOOR_OUTPUT_TOKENS,
     IMAGE_TOKENS_MAX,
     OUTPUT_TOKENS_UNKNOWN,
+    Media,
     bound_input_tokens,
     bound_output_tokens,
+    inline_media,
+    is_text_data,
 )
+from gateway.surfaces import SURFACES
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=8),
@@ -24,24 +29,28 @@ PART = st.dictionaries(st.sampled_from(["type", "image_url", "input_audio", "tex
 MESSAGE = JSON | st.fixed_dictionaries({"content": JSON | st.lists(PART | JSON, max_size=4)})
 
 
+def bound_chat(body: dict[str, Any]) -> tuple[int, int]:
+    """The bound for a chat body, and its size."""
+    size = len(msgspec.json.encode(body))
+    return bound_input_tokens(size, SURFACES["chat"].read_request(body).media), size
+
+
 def bound(*content: Any) -> tuple[int, int]:
     """The bound for one user message of these parts, and the size of its body."""
-    body = {"messages": [{"role": "user", "content": list(content)}]}
-    size = len(msgspec.json.encode(body))
-    return bound_input_tokens(size, body), size
+    return bound_chat({"messages": [{"role": "user", "content": list(content)}]})
 
 
 @given(st.lists(st.text(), min_size=1, max_size=5))
 def test_text_is_bounded_by_its_bytes(texts: list[str]) -> None:
     body = {"messages": [{"role": "user", "content": text} for text in texts]}
-    raw = msgspec.json.encode(body)
-    assert bound_input_tokens(len(raw), body) == len(raw)
-    assert len(raw) >= sum(len(text.encode()) for text in texts)
+    tokens, size = bound_chat(body)
+    assert tokens == size
+    assert size >= sum(len(text.encode()) for text in texts)
 
 
 def test_tools_and_formats_count_as_text() -> None:
     body = {"messages": [{"content": "x"}], "tools": [{"function": {"name": "y" * 5000}}]}
-    assert bound_input_tokens(len(msgspec.json.encode(body)), body) > 5000
+    assert bound_chat(body)[0] > 5000
 
 
 @pytest.mark.parametrize("as_object", [True, False])
@@ -64,15 +73,66 @@ def test_sound_costs_by_its_length() -> None:
     assert tokens == size - len(data) + 10_000 + 128
 
 
-@given(st.lists(MESSAGE, max_size=5))
+@given(st.lists(MESSAGE, min_size=1, max_size=5))
 def test_no_shape_of_messages_breaks_the_bound(messages: list[Any]) -> None:
-    body = {"messages": messages}
-    assert bound_input_tokens(len(msgspec.json.encode(body)), body) >= 0
+    assert bound_chat({"messages": messages})[0] >= 0
 
 
-@pytest.mark.parametrize("messages", [None, [], [5], ["x"], [None], [[]], [{"content": 7}]])
+@pytest.mark.parametrize("messages", [[5], ["x"], [None], [[]], [{"content": 7}]])
 def test_messages_of_no_known_shape_are_bounded_by_bytes(messages: Any) -> None:
-    assert bound_input_tokens(77, {"messages": messages}) == 77
+    tokens, size = bound_chat({"messages": messages})
+    assert tokens == size
+
+
+def test_a_document_costs_what_a_model_can_read_and_not_its_bytes() -> None:
+    document = Media("document", 5_000_000)
+    assert bound_input_tokens(5_000_100, [document]) == 100 + DOCUMENT_TOKENS_MAX
+    assert bound_input_tokens(5_000_100, [document], 128_000) == 100 + 128_000
+    assert bound_input_tokens(5_000_100, [document], 2_000_000) == 100 + DOCUMENT_TOKENS_MAX
+
+
+def test_all_documents_of_a_call_share_what_a_model_can_read() -> None:
+    linked = Media("document")
+    assert bound_input_tokens(100, [linked] * 3) == 100 + 3 * DOCUMENT_TOKENS_MAX
+    assert bound_input_tokens(100, [linked] * 3, 400_000) == 100 + 400_000
+
+
+def test_neither_text_nor_pictures_are_bounded_by_what_a_model_can_read() -> None:
+    assert bound_input_tokens(500_000, [Media("image", 100)], 8_000) == 499_900 + IMAGE_TOKENS_MAX
+
+
+@pytest.mark.parametrize("kind", ["image", "audio", "document"])
+@pytest.mark.parametrize(
+    ("data", "size"),
+    [
+        ("data:image/png;base64,AAAA", 26),
+        ("AAAA", 4),
+        ("", 0),
+        ("https://example.com/a.png", 0),
+        ("http://example.com/a.png", 0),
+        ("gs://bucket/a.png", 0),
+        (None, 0),
+        (7, 0),
+        ({"url": "AAAA"}, 0),
+    ],
+)
+def test_only_data_in_the_body_is_taken_out_of_its_bytes(kind: Any, data: Any, size: int) -> None:
+    assert inline_media(kind, data) == Media(kind, size)
+
+
+@pytest.mark.parametrize(
+    ("data", "is_text"),
+    [
+        ("data:text/plain;base64,SGk=", True),
+        ("DATA:TEXT/csv,a", True),
+        ("data:application/pdf;base64,JVBERi0x", False),
+        ("text/plain", False),
+        (None, False),
+        (["data:text/plain"], False),
+    ],
+)
+def test_text_in_a_data_url_is_known_by_its_type(data: Any, is_text: bool) -> None:
+    assert is_text_data(data) == is_text
 
 
 def test_output_is_bounded_by_the_first_limit_that_is_known() -> None:

@@ -1,10 +1,12 @@
 """What a newcomer and an operator bring in: the price book, channels, the demonstration."""
 
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 import pytest
 from django.conf import settings
+from django.db import connection
 
 from accounts import keys
 from accounts.models import APIKey, Group, User
@@ -14,11 +16,19 @@ from billing.price_book import read_price_book
 from gateway import demo
 from gateway.credentials import unseal
 from gateway.models import Channel, Model, Provider
+from gateway.providers import DIALECTS
 from gateway.provisioning import load_price_book, provide_vendors, put_channel
 
 pytestmark = pytest.mark.django_db
 SIMULATOR = demo.Simulator("http://127.0.0.1:1/v1", "sk-simulated")
 BASE_URL = "http://127.0.0.1:8000/v1"
+
+
+@pytest.fixture(autouse=True)
+def _no_real_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    for slug in DIALECTS:
+        monkeypatch.delenv(f"{slug.upper()}_API_KEY", raising=False)
+        monkeypatch.delenv(f"{slug.upper()}_BASE_URL", raising=False)
 
 
 @dataclass(frozen=True)
@@ -62,7 +72,7 @@ def test_a_credential_is_stored_encrypted_and_bound_to_its_channel() -> None:
     )
     sealed = bytes(Channel.objects.get(pk=channel.pk).credential)
     assert b"sk-secret" not in sealed
-    assert unseal(sealed, settings.CREDENTIAL_KEY, "openai:main") == "sk-secret"
+    assert unseal(sealed, settings.CREDENTIAL_KEYS, "openai:main") == "sk-secret"
     assert channel.base_url == "https://api.example/v1"
 
 
@@ -96,15 +106,82 @@ def test_a_real_credential_takes_the_place_of_the_simulator(
 ) -> None:
     load_price_book(book.entries)
     demo.seed(SIMULATOR, BASE_URL, {})
+    monkeypatch.setenv("XAI_API_KEY", "sk-xai")
     monkeypatch.setenv("OPENAI_API_KEY", "sk-real")
     monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
     demo.seed(SIMULATOR, BASE_URL, {})
+    live = Channel.objects.filter(is_enabled=True, name="live")
+    assert dict(live.values_list("provider", "base_url")) == {
+        "openai": "http://127.0.0.1:9/v1",
+        "xai": "https://api.x.ai/v1",
+    }
     channel = Channel.objects.get(provider="openai", is_enabled=True)
-    assert (channel.name, channel.base_url) == ("live", "http://127.0.0.1:9/v1")
-    assert unseal(bytes(channel.credential), settings.CREDENTIAL_KEY, "openai:live") == "sk-real"
+    assert unseal(bytes(channel.credential), settings.CREDENTIAL_KEYS, "openai:live") == "sk-real"
     monkeypatch.delenv("OPENAI_API_KEY")
     demo.seed(SIMULATOR, BASE_URL, {})
     assert Channel.objects.get(provider="openai", is_enabled=True).name == "simulator"
+
+
+def test_every_vendor_can_be_real(book: Book, monkeypatch: pytest.MonkeyPatch) -> None:
+    load_price_book(book.entries)
+    for slug in DIALECTS:
+        monkeypatch.setenv(f"{slug.upper()}_API_KEY", f"sk-{slug}")
+    demo.seed(SIMULATOR, BASE_URL, {})
+    enabled = Channel.objects.filter(is_enabled=True)
+    assert dict(enabled.values_list("provider", "base_url")) == {
+        slug: vendor.base_url for slug, vendor in DIALECTS.items()
+    }
+    for channel in enabled:
+        bound = f"{channel.provider_id}:live"
+        sealed = bytes(channel.credential)
+        assert unseal(sealed, settings.CREDENTIAL_KEYS, bound) == f"sk-{channel.provider_id}"
+
+
+def test_the_simulator_is_called_at_each_vendors_own_paths(book: Book) -> None:
+    load_price_book(book.entries)
+    demo.seed(SIMULATOR, BASE_URL, {})
+    channels = Channel.objects.filter(is_enabled=True).values_list("provider", "base_url")
+    addresses = dict(channels)
+    assert addresses.pop("gemini") == "http://127.0.0.1:1/v1beta/openai"
+    assert set(addresses) == {*DIALECTS} - {"gemini"}
+    assert set(addresses.values()) == {"http://127.0.0.1:1/v1"}
+
+
+def test_each_vendor_is_spoken_to_in_its_own_dialect(book: Book) -> None:
+    load_price_book(book.entries)
+    spoken = dict(Provider.objects.values_list("slug", "dialect"))
+    assert {slug: spoken[slug] for slug in DIALECTS} == {slug: slug for slug in DIALECTS}
+    assert set(spoken.values()) <= set(DIALECTS)
+
+
+def test_a_provider_that_an_operator_has_changed_stays_as_it_is() -> None:
+    Provider.objects.update_or_create(
+        slug="mistral",
+        defaults={"name": "Ours", "dialect": "openai", "base_url": "https://llm.example/v1"},
+    )
+    provide_vendors()
+    provider = Provider.objects.get(slug="mistral")
+    assert (provider.name, provider.dialect) == ("Ours", "openai")
+    assert provider.base_url == "https://llm.example/v1"
+
+
+def test_providers_from_before_dialects_are_moved_to_their_own() -> None:
+    migration = import_module("gateway.migrations.0004_dialects")
+    before = {
+        "openai": "openai",
+        "gemini": "openai",
+        "deepseek": "openai",
+        "anthropic": "anthropic",
+        "black-forest-labs": "openai",
+    }
+    for slug, dialect in before.items():
+        Provider.objects.update_or_create(
+            slug=slug, defaults={"name": slug, "dialect": dialect, "base_url": ""}
+        )
+    with connection.cursor() as cursor:
+        cursor.execute(migration.MOVE)
+    after = dict(Provider.objects.filter(slug__in=before).values_list("slug", "dialect"))
+    assert after == {**before, "gemini": "gemini", "deepseek": "deepseek"}
 
 
 def test_the_demo_file_is_for_its_owner_alone(tmp_path: Any) -> None:

@@ -67,3 +67,21 @@ def test_the_second_choice_is_drawn_by_weight_too() -> None:
     chance = random.Random(7)
     seconds = Counter(order_channels(channels, chance)[1].id for _ in range(2000))
     assert 0.85 < seconds[3] / 2000 < 0.94
+
+
+def test_a_channel_of_no_weight_stands_behind_the_others_of_its_priority() -> None:
+    channels = [channel(1, 0, 0), channel(2, 0, 1), channel(3, 0, 1000), channel(4, 1, 1000)]
+    for seed in range(50):
+        order = [one.id for one in order_channels(channels, random.Random(seed))]
+        assert (order[2], order[3]) == (1, 4)
+
+
+def test_channels_of_no_weight_share_equally_what_the_others_leave() -> None:
+    shares = firsts([channel(1, weight=0), channel(2, weight=0)])
+    assert all(2700 < share < 3300 for share in shares.values())
+
+
+def test_a_channel_with_too_many_calls_comes_after_all_others() -> None:
+    channels = [channel(1, priority=0), channel(2, priority=1), channel(3, priority=2)]
+    order = [one.id for one in order_channels(channels, random.Random(1), {1})]
+    assert order == [2, 3, 1]

@@ -12,6 +12,7 @@ from tests.gateway.calling import (
     BODY,
     HEADERS,
     STREAM_HEAD,
+    Play,
     answered,
     failure,
     failure_of,
@@ -21,7 +22,7 @@ from tests.gateway.calling import (
     unused_port,
     upstream,
 )
-from tests.gateway.far_end import Seen, far_end, head, whole
+from tests.gateway.far_end import AsyncFarEnd, Seen, far_end, head, whole
 
 # Not reached: nothing can have been served.
 
@@ -217,3 +218,82 @@ def test_a_slow_but_steady_answer_is_not_too_slow() -> None:
             return await post(client, far.url)
 
     assert run_loop(run()) == (200, b"x" * 8)
+
+
+# Probes.
+
+
+def get(play: Play, timeout_s: float = 1.0) -> tuple[int, AsyncFarEnd]:
+    """The status of a GET that is answered so, and who answered."""
+
+    async def run() -> tuple[int, AsyncFarEnd]:
+        async with far_end(play) as far, upstream() as client:
+            status = await client.get(f"{far.url}/v1/models", HEADERS, timeout_s)
+            await far.wait_until_left()
+            return status, far
+
+    return run_loop(run())
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [("200 OK", 200), ("302 Found", 302), ("404 Not Found", 404), ("503 X", 503)],
+)
+def test_a_get_tells_the_status_and_follows_nothing(status: str, code: int) -> None:
+    told, far = get(sends(head(status, "location: /elsewhere", "content-length: 0"), close=True))
+    assert told == code
+    (asked,) = far.requests
+    assert asked.lines[0] == "GET /v1/models HTTP/1.1"
+    assert asked.headers["authorization"] == HEADERS[1][1]
+
+
+def test_a_get_reads_nothing_of_a_long_body() -> None:
+    async def endless(seen: Seen, out: asyncio.Transport) -> None:
+        out.write(STREAM_HEAD)
+        await never(seen, out)
+
+    assert get(endless)[0] == 200
+
+
+def test_a_late_answer_to_a_get_is_too_slow_and_its_connection_is_let_go() -> None:
+    async def run() -> None:
+        async with far_end(never) as far, upstream() as client:
+            began = time.monotonic()
+            with pytest.raises(TooSlow) as caught:
+                await client.get(far.url, HEADERS, 0.2)
+            assert caught.value.phase == "first_byte"
+            assert await far.wait_until_left() - began < 0.6
+
+    run_loop(run())
+
+
+@pytest.mark.parametrize("answer", [b"", b"garbage\r\n\r\n"])
+def test_a_get_whose_connection_ends_is_broken(answer: bytes) -> None:
+    async def run() -> None:
+        async with far_end(sends(answer, close=True)) as far, upstream() as client:
+            with pytest.raises(Broken):
+                await client.get(far.url, HEADERS, 1.0)
+
+    run_loop(run())
+
+
+@pytest.mark.parametrize("url", ["", "ftp://127.0.0.1/v1", "http://127.0.0.1:{port}/"])
+def test_a_get_to_where_nobody_is_is_not_reached(url: str) -> None:
+    url = url.format(port=unused_port())
+
+    async def run() -> None:
+        async with upstream() as client:
+            with pytest.raises(NotReached):
+                await client.get(url, HEADERS, 1.0)
+
+    run_loop(run())
+
+
+def test_a_credential_that_a_get_cannot_send_is_not_shown() -> None:
+    async def run() -> str:
+        async with upstream() as client:
+            with pytest.raises(NotReached) as caught:
+                await client.get("http://127.0.0.1:1/", [("x-key", "sk-a\nb")], 1.0)
+            return str(caught.value)
+
+    assert "sk-" not in run_loop(run())

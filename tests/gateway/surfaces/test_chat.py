@@ -1,4 +1,4 @@
-"""What of a stream the client gets, when, and what is read of it in passing."""
+"""Chat Completions: what of a stream the client gets, when, and what is read of it in passing."""
 
 from typing import Any
 
@@ -7,19 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.providers import DIALECTS
-from gateway.stream import PlainAnswer, StreamWatcher, read_plain_answer
+from gateway.errors import UpstreamFailed
+from gateway.surfaces import SURFACES
+from gateway.surfaces.base import Ask, PlainAnswer, Watcher
+from gateway.usage import read_chat_usage
+from tests.gateway.surfaces.streaming import JSON, feed
 
-OPENAI = DIALECTS["openai"]
+CHAT = SURFACES["chat"]
 DONE = b"data: [DONE]\n\n"
 USAGE = {"prompt_tokens": 9, "completion_tokens": 4, "total_tokens": 13}
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
-    ),
-    max_leaves=6,
-)
 CHUNK_PARTS = {
     "delta": JSON
     | st.dictionaries(
@@ -47,6 +43,19 @@ ODD_ANSWER = st.dictionaries(
 )
 
 
+def test_a_failed_stream_ends_with_the_error_as_data() -> None:
+    last = CHAT.error_event(UpstreamFailed("It broke."), "call_1", 3)
+    assert last.startswith(b'data: {"error":{"message":"It broke."')
+    assert last.endswith(b"}\n\n")
+
+
+def test_what_follows_bytes_that_wait_waits_too() -> None:
+    ping = b": keep-alive\n\n"
+    watcher, passed = watch(delta("Hi"), usage_event(), ping, finish(), DONE, include_usage=True)
+    assert passed == delta("Hi")
+    assert watcher.closing() == usage_event() + ping + finish() + DONE
+
+
 def event(chunk: Any) -> bytes:
     return b"data: " + msgspec.json.encode(chunk) + b"\n\n"
 
@@ -64,10 +73,10 @@ def usage_event(usage: Any = None) -> bytes:
     return event({"choices": [], "usage": USAGE if usage is None else usage})
 
 
-def watch(*events: bytes, include_usage: bool = False) -> tuple[StreamWatcher, bytes]:
+def watch(*events: bytes, include_usage: bool = False) -> tuple[Watcher, bytes]:
     """The watcher after these events, and what the client got at once."""
-    watcher = StreamWatcher(OPENAI, include_usage)
-    return watcher, b"".join([watcher.pass_event(one) for one in events])
+    watcher = CHAT.watch(read_chat_usage, Ask(stream=True, include_usage=include_usage))
+    return watcher, feed(watcher, *events)
 
 
 def test_text_passes_at_once_and_the_end_is_kept_back() -> None:
@@ -76,6 +85,7 @@ def test_text_passes_at_once_and_the_end_is_kept_back() -> None:
     assert watcher.kept_back == [DONE]
     assert watcher.is_done
     assert watcher.has_finished
+    assert watcher.closing() == DONE
 
 
 def test_usage_nobody_asked_for_is_read_and_withheld() -> None:
@@ -270,7 +280,7 @@ def test_no_chunk_whatever_its_shape_breaks_the_watcher(chunk: dict[str, Any]) -
 
 
 def answer(body: Any) -> PlainAnswer | None:
-    return read_plain_answer(msgspec.json.encode(body), OPENAI)
+    return CHAT.read_answer(msgspec.json.encode(body), read_chat_usage)
 
 
 def message(**fields: Any) -> dict[str, Any]:
@@ -278,11 +288,11 @@ def message(**fields: Any) -> dict[str, Any]:
 
 
 def test_a_plain_answer_gives_its_usage_and_tier() -> None:
-    read = answer({**message(content="Hi"), "usage": USAGE, "service_tier": "default"})
-    assert read is not None
-    assert read.usage is not None
-    assert read.usage.output_tokens == 4
-    assert (read.service_tier, read.error) == ("default", None)
+    found = answer({**message(content="Hi"), "usage": USAGE, "service_tier": "default"})
+    assert found is not None
+    assert found.usage is not None
+    assert found.usage.output_tokens == 4
+    assert (found.service_tier, found.error) == ("default", None)
 
 
 @pytest.mark.parametrize(
@@ -302,23 +312,37 @@ def test_a_plain_answer_gives_its_usage_and_tier() -> None:
     ],
 )
 def test_what_is_no_completion_is_none(body: bytes) -> None:
-    assert read_plain_answer(body, OPENAI) is None
+    assert CHAT.read_answer(body, read_chat_usage) is None
 
 
 @pytest.mark.parametrize("error", [{"message": "Overloaded."}, "Overloaded.", {}])
 def test_an_error_in_a_plain_answer_is_found(error: Any) -> None:
-    read = answer({"error": error})
-    assert read is not None
-    assert read.error == error
+    found = answer({"error": error})
+    assert found is not None
+    assert found.error == error
 
 
 @pytest.mark.parametrize("usage", [None, {"prompt_tokens": -4}, "13", {}])
 def test_without_a_true_report_the_text_is_counted(usage: Any) -> None:
     calls = [{"function": {"name": "look_up", "arguments": '{"q":"x"}'}}]
-    read = answer({**message(content="Hi there", refusal="No", tool_calls=calls), "usage": usage})
-    assert read is not None
-    assert read.usage is None
-    assert read.output_tokens == 4
+    found = answer({**message(content="Hi there", refusal="No", tool_calls=calls), "usage": usage})
+    assert found is not None
+    assert found.usage is None
+    assert (found.output_tokens, found.delivered) == (4, True)
+
+
+@pytest.mark.parametrize("name", ["reasoning", "reasoning_content"])
+def test_thoughts_count_under_either_name_and_once_under_both(name: str) -> None:
+    for fields in ({name: "Hm"}, {"reasoning": "Hm", "reasoning_content": "Hm"}):
+        found = answer(message(**fields))
+        assert found is not None
+        assert found.output_tokens == 1
+
+
+def test_an_answer_without_any_text_delivered_nothing() -> None:
+    found = answer(message(content=""))
+    assert found is not None
+    assert (found.output_tokens, found.delivered) == (0, False)
 
 
 def test_half_a_character_in_a_plain_answer_is_still_an_answer() -> None:
@@ -326,9 +350,9 @@ def test_half_a_character_in_a_plain_answer_is_still_an_answer() -> None:
         b'{"choices":[{"message":{"content":"cut at \\ud83d"}}],'
         b'"usage":{"prompt_tokens":9,"completion_tokens":4}}'
     )
-    read = read_plain_answer(body, OPENAI)
-    assert read is not None
-    assert read.usage is not None
+    found = CHAT.read_answer(body, read_chat_usage)
+    assert found is not None
+    assert found.usage is not None
 
 
 @pytest.mark.parametrize(

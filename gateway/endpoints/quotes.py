@@ -1,0 +1,71 @@
+"""POST /v1/price_quotes: what a call would cost at most, without making it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from billing.money import format_usd
+from gateway.body import parse_object, take_text
+from gateway.call import Call
+from gateway.endpoints.inference import parse_gemini_path
+from gateway.errors import BadRequest
+from gateway.prepare import Named, prepare
+from gateway.reserve import bound_call, find_previous
+from gateway.services import Services
+from gateway.surfaces import SURFACES
+from gateway.surfaces.base import Surface
+from gateway.wire import Wire
+
+GEMINI_PREFIXES = ("/v1beta/models/", "/v1/models/")
+
+
+class _Quote(msgspec.Struct):
+    body: msgspec.Raw
+
+
+_decoder = msgspec.json.Decoder(_Quote)
+
+
+async def quote_price(wire: Wire, services: Services) -> None:
+    """The bound that the call's hold would have, and the limits that it is made of. Nothing is held or sent."""
+    caller = await services.authenticator.authenticate(wire)
+    raw = await wire.read_body(services.configuration.body_bytes_max)
+    asked = parse_object(raw)
+    endpoint = take_text(asked, "endpoint")
+    if not isinstance(asked.get("body"), dict):
+        raise BadRequest("'body' must be an object: the call's own body.", param="body")
+    surface, named = _surface_of(endpoint)
+    call = Call(wire.call_id, caller, surface.endpoint)
+    # The call's own bytes, spaces and all: holds are bounded by their number.
+    body = bytes(_decoder.decode(raw).body)
+    prepared = prepare(call, body, surface, services, named)
+    _, earlier_tokens = await find_previous(call, prepared, services)
+    bounds = bound_call(call, prepared, earlier_tokens)
+    assert call.model is not None
+    assert call.price is not None
+    answer: Mapping[str, Any] = {
+        "object": "price_quote",
+        "endpoint": endpoint,
+        "model": call.model.name,
+        "service_tier": call.tier,
+        "exact": False,
+        "upper_bound": format_usd(bounds.cost(bounds.output_each)),
+        "currency": "USD",
+        "input_tokens_max": bounds.input_tokens,
+        "output_tokens_max": bounds.output_each * prepared.ask.choices,
+        "price_id": call.price.id,
+    }
+    await wire.send_json(200, msgspec.json.encode(answer))
+
+
+def _surface_of(endpoint: str) -> tuple[Surface, Named | None]:
+    for surface in SURFACES.values():
+        if endpoint == surface.path:
+            return surface, None
+    for prefix in GEMINI_PREFIXES:
+        named = parse_gemini_path(endpoint.removeprefix(prefix))
+        if named is not None and endpoint.startswith(prefix):
+            return SURFACES["generate"], named
+    paths = ", ".join(surface.path for surface in SURFACES.values())
+    raise BadRequest(f"'endpoint' must be one of {paths}.", param="endpoint")
