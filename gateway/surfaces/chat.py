@@ -24,6 +24,8 @@ from gateway.surfaces.base import (
 from gateway.usage import UsageReader
 
 CHOICES_MAX = 128
+# OpenAI's and xAI's names for a search by the provider.
+SEARCH_FIELDS = ("web_search_options", "search_parameters")
 LIMIT_FIELDS = OLD_LIMIT, NEW_LIMIT = ("max_tokens", "max_completion_tokens")
 
 
@@ -38,8 +40,9 @@ class Chat:
     def read_request(self, body: dict[str, Any], *, stream: bool = False) -> Ask:
         if not isinstance(body.get("messages"), list) or not body["messages"]:
             raise BadRequest("'messages' must be a list of at least one message.", param="messages")
-        if body.get("web_search_options") is not None:
-            raise refusal("web_search_options", "is billed per search and cannot be metered here")
+        for name in SEARCH_FIELDS:
+            if body.get(name) is not None:
+                raise refusal(name, "is billed per search and cannot be metered here")
         options = body.get("stream_options")
         if options is not None and not isinstance(options, dict):
             raise BadRequest("'stream_options' must be an object.", param="stream_options")

@@ -79,6 +79,7 @@ def test_choices_sound_tier_and_prediction_are_read() -> None:
         ({"messages": "Hi"}, "invalid_request_error", "messages"),
         ({"messages": None}, "invalid_request_error", "messages"),
         ({"web_search_options": {}}, "unsupported_parameter", "web_search_options"),
+        ({"search_parameters": {}}, "unsupported_parameter", "search_parameters"),
         ({"stream": "yes"}, "invalid_request_error", "stream"),
         ({"stream_options": []}, "invalid_request_error", "stream_options"),
         (
