@@ -49,18 +49,16 @@ def openai_envelope(error: GatewayError, request_id: str) -> bytes:
 
 def anthropic_envelope(error: GatewayError, request_id: str) -> bytes:
     """`{"type": "error", "error": {"type", "message", "code", "param"}, "request_id"}`."""
-    return msgspec.json.encode(
-        {
-            "type": "error",
-            "error": {
-                "type": _anthropic_type(error),
-                "message": error.message,
-                "code": error.code,
-                "param": error.param,
-            },
-            "request_id": request_id,
-        }
-    )
+    fields: dict[str, Any] = {
+        "type": _anthropic_type(error),
+        "message": error.message,
+        "code": error.code,
+        "param": error.param,
+    }
+    if error.param == "thread":
+        # Told so, Anthropic's clients go on with the whole conversation (its SDKs, `tool_runner`).
+        fields["details"] = {"error_code": "thread_unsupported_request"}
+    return msgspec.json.encode({"type": "error", "error": fields, "request_id": request_id})
 
 
 def google_envelope(error: GatewayError, request_id: str) -> bytes:

@@ -1,6 +1,6 @@
 """From a body to what a call needs: its model, its price, what it asks for, and a body for each way to a provider."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -17,6 +17,8 @@ from gateway.surfaces.base import Ask, Surface, refusal, refuse_fields
 from gateway.wire import Wire
 
 TIERS = {"auto": "standard", "default": "standard", "flex": "flex", "priority": "priority"}
+SHORT_TTL = "30m"
+"""How long OpenAI keeps what it wrote to its cache at the price of `cache_write`."""
 
 
 class Named(msgspec.Struct, frozen=True):
@@ -136,12 +138,30 @@ def _tier(asked: Any, call: Call) -> str:
 def _refuse_retention(body: Mapping[str, Any], call: Call) -> None:
     """A provider's report does not say how long what it wrote to its cache is kept: where that has a price of its own,
     the longer one would be billed as the shorter."""
-    asked = body.get("prompt_cache_retention")
-    if asked in (None, "in_memory", "in-memory"):
-        return
     assert call.price is not None
-    if any("cache_write_12h" in table.rates for table in call.price.tables):
+    if all("cache_write_12h" not in table.rates for table in call.price.tables):
+        return
+    if body.get("prompt_cache_retention") not in (None, "in_memory", "in-memory"):
         raise refusal("prompt_cache_retention", "is priced apart and cannot be metered here")
+    options = body.get("prompt_cache_options")
+    if isinstance(options, dict) and options.get("ttl") not in (None, SHORT_TTL):
+        raise refusal("prompt_cache_options.ttl", "is priced apart and cannot be metered here")
+    if any(ttl not in (None, SHORT_TTL) for ttl in _breakpoint_ttls(body)):
+        raise refusal("prompt_cache_breakpoint.ttl", "is priced apart and cannot be metered here")
+
+
+def _breakpoint_ttls(value: Any) -> Iterator[Any]:
+    """The lifetimes of all `prompt_cache_breakpoint`s, wherever they stand."""
+    waiting = [value]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, list):
+            waiting += value
+        elif isinstance(value, dict):
+            mark = value.get("prompt_cache_breakpoint")
+            if isinstance(mark, dict):
+                yield mark.get("ttl")
+            waiting += value.values()
 
 
 def _ways(

@@ -132,7 +132,11 @@ class Wire:
         await self._send({"type": "http.response.body", "body": chunk})
 
     def _own(self, headers: Headers | None) -> Headers:
-        return [(b"x-request-id", self.request_id.encode()), *(headers or [])]
+        request_id = self.request_id.encode()
+        own = [(b"x-request-id", request_id)]
+        if str(self.scope["path"]).startswith("/v1/messages"):
+            own.append((b"request-id", request_id))  # where Anthropic's clients look for it
+        return [*own, *(headers or [])]
 
 
 def is_google_client(wire: Wire) -> bool:
