@@ -231,7 +231,8 @@ def _envelope_for(wire: Wire) -> Envelope:
     path = str(wire.scope["path"])
     if path.startswith("/v1/messages"):
         return anthropic_envelope
-    if path.startswith("/v1beta") or is_google_client(wire):
+    is_generate = wire.method == "POST" and path.startswith("/v1/models/")
+    if path.startswith("/v1beta") or is_generate or is_google_client(wire):
         return google_envelope
     return openai_envelope
 

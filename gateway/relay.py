@@ -108,6 +108,8 @@ async def _try_channels(
         if isinstance(answered, Outcome):
             return answered
         failure = answered
+        if progress.client_left:
+            break  # nobody waits for what another channel would be asked for
     return Outcome(status="upstream_failed", error=failure or no_channel(channels, model, services))
 
 

@@ -5,7 +5,8 @@ Events are passed on as they came; nothing here rewrites one.
 
 import re
 
-EVENT_BYTES_MAX = 1024 * 1024
+# The last event of a Responses stream holds the whole answer, reasoning included.
+EVENT_BYTES_MAX = 4 * 1024 * 1024
 # A line ends with CRLF, LF or CR (WHATWG, "event stream"); an event ends with a line that is empty.
 # After two CR an event is over at once: who ends lines with CR alone would otherwise always be one event late.
 _EVENT_END = re.compile(rb"\r\r|(?:\r\n|\n)(?:\r\n|\n|\r)")

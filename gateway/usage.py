@@ -273,14 +273,6 @@ class Generated:
         return -(-self._ascii // CHARS_PER_TOKEN) + self._other
 
 
-def estimated_usage(input_bytes: int, output_tokens: int, input_tokens_max: int) -> Usage | None:
-    """Usage for an answer without a report: what was generated, and its input by size. None if nothing was."""
-    if output_tokens == 0:
-        return None
-    input_tokens = min(-(-input_bytes // CHARS_PER_TOKEN), input_tokens_max)
-    return Usage(input_tokens=input_tokens, output_tokens=output_tokens, basis="estimated")
-
-
 def _read_figures(reported: Mapping[str, Any], names: _Names) -> _Figures:
     inside = _object(reported, names.input_details)
     outside = _object(reported, names.output_details)

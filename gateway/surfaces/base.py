@@ -18,7 +18,7 @@ from gateway.usage import Generated, UsageReader
 
 T = TypeVar("T")
 
-KEPT_BYTES_MAX = 4 * EVENT_BYTES_MAX
+KEPT_BYTES_MAX = 2 * EVENT_BYTES_MAX
 
 # Fields by which a caller would name another provider, another credential or his own bill.
 REFUSED_FIELDS = (

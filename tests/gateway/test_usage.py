@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.usage import TOKENS_MAX, Generated, estimated_usage, read_chat_usage
+from gateway.usage import TOKENS_MAX, Generated, read_chat_usage
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -163,16 +163,3 @@ def test_a_count_is_between_one_and_a_token_per_character(deltas: list[str]) -> 
     characters = len("".join(deltas))
     assert min(characters, 1) <= generated(*deltas) <= characters
     assert generated(*deltas) == generated(*reversed(deltas))
-
-
-def test_an_estimate_takes_input_from_size_within_its_bound() -> None:
-    usage = estimated_usage(401, 9, 1000)
-    assert usage is not None
-    assert (usage.input_tokens, usage.output_tokens, usage.basis) == (101, 9, "estimated")
-    capped = estimated_usage(401, 9, 50)
-    assert capped is not None
-    assert capped.input_tokens == 50
-
-
-def test_an_answer_without_output_is_not_estimated() -> None:
-    assert estimated_usage(401, 0, 1000) is None
