@@ -94,12 +94,17 @@ class Watch:
             if pulse:
                 seen_at = asked_at
             round_trip = asyncio.create_task(self._round(connection, pulse))
-            done, _ = await asyncio.wait((round_trip,), timeout=ROUND_TIMEOUT_S)
+            try:
+                done, _ = await asyncio.wait((round_trip,), timeout=ROUND_TIMEOUT_S)
+            finally:
+                # Also when this task is asked to end: a socket that is closed while the round trip still waits on it is
+                # taken from under the event loop, which then aborts the process.
+                if not round_trip.done():
+                    # Cancelled politely, psycopg would ask the silent server and wait for it. Shut down, the socket
+                    # ends the wait by itself.
+                    _shut_down(connection.pgconn.socket)
+                    await asyncio.gather(round_trip, return_exceptions=True)
             if not done:
-                # Cancelled politely, psycopg would ask the silent server and wait for it. Shut down, the socket ends
-                # the wait by itself; closed, it would be taken from under the event loop.
-                _shut_down(connection.pgconn.socket)
-                await asyncio.gather(round_trip, return_exceptions=True)
                 raise TimeoutError("no answer on the listening connection")
             catalog_changed = round_trip.result()
             # Only what was sent before the question is proven to have arrived.

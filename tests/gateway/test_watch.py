@@ -87,6 +87,20 @@ def test_everything_is_forgotten_before_the_first_proof(world: World, owner_id: 
     run_loop(run())
 
 
+def test_nothing_waits_on_the_connection_any_more_when_it_is_closed(
+    world: World, owner_id: int
+) -> None:
+    # What still waited would have its socket taken from under the event loop, which aborts the process.
+    async def run() -> None:
+        ear = Ear(world.database.url, owner_id)
+        await ear.watch.start()
+        await ear.until(lambda: ear.watch.is_fresh)
+        await ear.watch.stop()
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    run_loop(run())
+
+
 def test_a_changed_key_is_heard_within_a_second(world: World, owner_id: int) -> None:
     async def run() -> float:
         async with listening(world, owner_id) as ear:
