@@ -16,7 +16,7 @@ from simulator.chat_request import ChatBody
 from simulator.connection import REASONS, ClientGone, Connection, Request
 from simulator.dialect import Answer, Dialect, Order
 from simulator.errors import ApiError
-from simulator.log import Ended, Received, Totals
+from simulator.log import Ended, Received, Totals, Work
 from simulator.markers import MARK_BYTES, cut_scripts
 from simulator.replies import Reply
 from simulator.script import NO_SCRIPT, Script, parse_script
@@ -71,7 +71,7 @@ class Call:
         self._connection = connection
         self._request = request
         self._serial = f"{random.getrandbits(116):029x}"
-        self._id = dialect.id_prefix + self._serial
+        self._id = dialect.make_id(self._serial)
         self._call_id = request.header(b"x-client-request-id")
         self._key = dialect.key(request)
         self._fingerprint = _fingerprint(self._key)
@@ -113,6 +113,8 @@ class Call:
             self._fingerprint,
             self._dialect.name,
         )
+        if problem is None:
+            _note_work(line, self._dialect.plan(body, self._id))
         self._vendor.call_received(line, self._request)
         try:
             if problem is not None:
@@ -328,24 +330,25 @@ class Call:
         self._ended = True
         if outcome == "completed":
             self._answers.complete()
-        self._vendor.call_ended(
-            Ended(
-                self._id,
-                self._call_id,
-                self._model,
-                self._is_stream,
-                time.time(),
-                self._fingerprint,
-                self._dialect.name,
-                outcome,
-                self._status,
-                _NO_USAGE if self._usage is None else msgspec.Raw(self._usage),
-                self._generated,
-                self._input_tokens,
-                self._sent + len(self._finale),
-                self._served(),
-            )
+        line = Ended(
+            self._id,
+            self._call_id,
+            self._model,
+            self._is_stream,
+            time.time(),
+            self._fingerprint,
+            self._dialect.name,
+            outcome,
+            self._status,
+            _NO_USAGE if self._usage is None else msgspec.Raw(self._usage),
+            self._generated,
+            self._input_tokens,
+            self._sent + len(self._finale),
+            self._served(),
         )
+        if self._is_serving:
+            _note_work(line, self._answers.work)
+        self._vendor.call_ended(line)
         if self._finale:
             self._send(self._finale)
         if self._parting is not None:
@@ -357,8 +360,7 @@ class Call:
         totals = self._totals
         if totals is None or not self._is_serving:
             return None
-        totals.output = self._generated
-        totals.reasoning = min(totals.reasoning, self._generated)
+        totals.cut(self._generated)
         return totals
 
 
@@ -379,6 +381,12 @@ def find_script(request: Request, body: Any, ask: ChatBody) -> Script | None:
             )
         raw = marked or raw
     return None if raw is None else parse_script(raw)
+
+
+def _note_work(line: Received | Ended, work: Work | None) -> None:
+    if work is not None:
+        line.pictures, line.pixels = work.pictures, work.pixels
+        line.resolution, line.job = work.resolution, work.job
 
 
 def _fingerprint(key: bytes | None) -> str | None:

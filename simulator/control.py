@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 PREFIX = b"/__simulator/"
 _GATE = re.compile(r"gates/([^/]+?)(/open)?")
 _NAME = re.compile(r"[A-Za-z0-9._:-]{1,128}")
-_CREDENTIALS = (("authorization", "bearer"), ("x-api-key", "plain"), ("x-goog-api-key", "plain"))
+_CREDENTIALS = (
+    ("authorization", "bearer"),
+    ("x-api-key", "plain"),
+    ("x-goog-api-key", "plain"),
+    ("x-key", "plain"),
+)
 _DEFAULT_LIMIT = 100
 _MOST_ENTRIES = 10_000
 
@@ -77,6 +82,8 @@ def answer(vendor: "Vendor", request: Request) -> bytes:
     if route == (b"GET", "log"):
         call_id, limit = _selection(request)
         return msgspec.json.encode({"entries": vendor.log.read(call_id, limit)})
+    if route == (b"GET", "jobs"):
+        return msgspec.json.encode({"jobs": vendor.jobs.shown(_selection(request)[1])})
     if route == (b"GET", "requests"):
         call_id, limit = _selection(request)
         chosen = [one for one in vendor.recent if call_id is None or one.call_id == call_id]

@@ -12,7 +12,7 @@ import msgspec
 from simulator.chat_request import ChatBody
 from simulator.connection import Request
 from simulator.errors import ApiError, ErrorBody, scripted_envelope, scripted_fields
-from simulator.log import Totals
+from simulator.log import Totals, Work
 from simulator.replies import Composer, Reply
 from simulator.script import Script
 
@@ -43,6 +43,7 @@ class Answer:
 
     usage: bytes | None = None
     reports_usage = True  # whether a stream reports its usage, too
+    work: Work | None = None  # the pictures of an answer that began, if it is about pictures
 
     def plain(self) -> bytes:
         """The body of an answer that is not streamed."""
@@ -78,6 +79,10 @@ class Dialect:
     name = ""
     id_prefix = ""
 
+    def make_id(self, serial: str) -> str:
+        """The id of a reply, from what makes it different from any other: 29 hex digits."""
+        return self.id_prefix + serial
+
     # who calls
 
     def key(self, request: Request) -> bytes | None:
@@ -108,6 +113,10 @@ class Dialect:
     def read(self, request: Request, body: Any) -> ChatBody:
         """The body checked and turned into a chat body. Raises ApiError as the vendor refuses."""
         raise NotImplementedError
+
+    def plan(self, body: Any, call: str) -> Work | None:
+        """The pictures that a body asks of a call, None for a call of another kind or a wrong body."""
+        return None
 
     def compose(self, composer: Composer, ask: ChatBody, script: Script) -> Reply:
         """The reply to a checked body. Raises ApiError(400)."""

@@ -65,10 +65,17 @@ class ApiError(Exception):
     """A refusal with its HTTP status and the four fields of the envelope."""
 
     def __init__(
-        self, status: int, message: str, *, param: str | None = None, code: str | None = None
+        self,
+        status: int,
+        message: str,
+        *,
+        param: str | None = None,
+        code: str | None = None,
+        kind: str = INVALID_REQUEST,
     ) -> None:
         super().__init__(message)
         self.status = status
+        self.kind = kind
         self.param = param
         self.code = code
 
@@ -79,7 +86,7 @@ class ApiError(Exception):
 
     def body(self) -> bytes:
         """OpenAI's envelope as JSON."""
-        return envelope(str(self), INVALID_REQUEST, self.param, self.code)
+        return envelope(str(self), self.kind, self.param, self.code)
 
 
 def envelope(message: str, kind: str, param: str | None, code: str | int | None) -> bytes:

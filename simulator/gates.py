@@ -35,6 +35,10 @@ class Gates:
         """Hold back those who come from now on."""
         self._open.discard(name)
 
+    def is_open(self, name: str) -> bool:
+        """Whether a gate lets through now."""
+        return name in self._open
+
     def waiting(self) -> dict[str, int]:
         """How many calls wait at each gate; gates without any are left out."""
         return {name: len(queue) for name, queue in self._waiting.items()}

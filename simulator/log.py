@@ -23,11 +23,40 @@ class Totals(msgspec.Struct):
     output: int = 0
     reasoning: int = 0
 
+    def cut(self, generated: int) -> None:
+        """Make these the totals of an answer that ended after so many tokens."""
+        self.output = generated
+        self.reasoning = min(self.reasoning, generated)
 
-class Received(msgspec.Struct, tag_field="event", tag="received"):
+
+class PictureTotals(Totals):
+    """Totals of a call for pictures: `image_input` is part of `input`, `image_output` of `output`."""
+
+    image_input: int = 0
+    image_output: int = 0
+
+    def cut(self, generated: int) -> None:
+        """Make these the totals of an answer that ended after so many tokens."""
+        self.output = self.image_output = generated
+
+
+class Work(msgspec.Struct):
+    """The pictures of one call: how many, the pixels of all, and `WIDTHxHEIGHT` of each.
+
+    `job` is the id of the job that will make them, if they are not in the answer itself.
+    """
+
+    pictures: int
+    pixels: int
+    resolution: str
+    job: str | None = None
+
+
+class Received(msgspec.Struct, tag_field="event", tag="received", omit_defaults=True):
     """A call arrived. `at` in epoch seconds; `call_id` is the caller's x-client-request-id.
 
-    `dialect`: the API that was spoken: chat, responses, messages, embeddings, generate.
+    `dialect`: the API that was spoken: chat, responses, messages, embeddings, generate, images,
+    flux, topaz. The last four fields, which only a call for pictures has, are as in `Work`.
     """
 
     id: str
@@ -37,12 +66,17 @@ class Received(msgspec.Struct, tag_field="event", tag="received"):
     at: float
     key_fingerprint: str | None
     dialect: str
+    pictures: int | None = None
+    pixels: int | None = None
+    resolution: str | None = None
+    job: str | None = None
 
 
-class Ended(msgspec.Struct, tag_field="event", tag="ended"):
+class Ended(msgspec.Struct, tag_field="event", tag="ended", omit_defaults=True):
     """A call ended, however it ended.
 
-    `usage` is what was reported to the caller, or null; `totals` is null if nothing was served.
+    `usage` is what was reported to the caller, or null; `totals` is null if nothing was served. The
+    last four fields are as in `Work`, and only there if the answer to a call for pictures began.
     """
 
     id: str
@@ -59,6 +93,10 @@ class Ended(msgspec.Struct, tag_field="event", tag="ended"):
     input_tokens: int | None
     sent_bytes: int
     totals: Totals | None
+    pictures: int | None = None
+    pixels: int | None = None
+    resolution: str | None = None
+    job: str | None = None
 
 
 class CallLog:

@@ -141,8 +141,13 @@ class SimulatorProcess:
         self._control("POST", "defaults", msgspec.json.encode(script))
 
     def state(self) -> dict[str, Any]:
-        """`in_flight`, `received`, `served`, and `waiting` per gate."""
+        """`in_flight`, `received`, `served`, `waiting` per gate, `polls`, `downloads`, `jobs` by state."""
         found: dict[str, Any] = self._control("GET", "state")
+        return found
+
+    def jobs(self, limit: int = 100) -> list[dict[str, Any]]:
+        """The latest jobs, oldest first: id, dialect, model, state, polls, downloads, resolution."""
+        found: list[dict[str, Any]] = self._control("GET", f"jobs?limit={limit}")["jobs"]
         return found
 
     def requests(self, call_id: str | None = None, limit: int = 100) -> list[dict[str, Any]]:

@@ -5,16 +5,21 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from simulator import catalog, generate
+from simulator import catalog, flux, generate, topaz
 from simulator.calls import find_script
 from simulator.chat import Chat, GeminiChat, GoogleCompatible
 from simulator.connection import Request
 from simulator.dialect import Dialect
 from simulator.embeddings import Embeddings, GeminiEmbeddings
 from simulator.errors import ApiError
+from simulator.flux import Flux
+from simulator.gates import Gates
 from simulator.generate import Generate, GenerateCount, Google
+from simulator.images import ImageEdits, ImageGenerations
+from simulator.jobs import SAMPLES, JobDialect, Jobs, Plain
 from simulator.messages import Messages, MessagesCount
 from simulator.responses import Responses
+from simulator.topaz import Topaz
 
 if TYPE_CHECKING:
     from simulator.server import Vendor
@@ -28,7 +33,10 @@ _ModelList = tuple[str, Callable[[], bytes], Callable[[str], bytes | None]]
 class Routes:
     """The dialects of one vendor. A call is what `find` knows; all else is answered by `answer`."""
 
-    def __init__(self) -> None:
+    def __init__(self, gates: Gates) -> None:
+        self.jobs = Jobs(gates)
+        self._flux = Flux(self.jobs)
+        self._topaz = Topaz(self.jobs)
         self._openai = Dialect()
         self._compatible = GoogleCompatible()
         self._google = Google()
@@ -42,6 +50,10 @@ class Routes:
             b"/v1/embeddings": Embeddings(),
             _COMPATIBLE + b"chat/completions": GeminiChat(),
             _COMPATIBLE + b"embeddings": GeminiEmbeddings(),
+            b"/v1/images/generations": ImageGenerations(),
+            b"/v1/images/edits": ImageEdits(),
+            **{b"/v1/" + name.encode(): self._flux for name in flux.MODELS},
+            topaz.SUBMIT_PATH: self._topaz,
         }
 
     def find(self, request: Request) -> Dialect | None:
@@ -55,17 +67,35 @@ class Routes:
             return self._generate
         return found
 
-    def answer(self, vendor: "Vendor", request: Request) -> tuple[bytes, int]:
-        """The body and the status of a request that is no call."""
+    def answer(self, vendor: "Vendor", request: Request) -> Plain:
+        """The answer to a request that is no call. Raises ApiError for a link without a picture."""
+        if request.method == b"GET":
+            if request.target.startswith(SAMPLES):
+                return self.jobs.fetch(request)
+            asked = self._find_job_answer(request)
+            if asked is not None:
+                return _tell(vendor, request, *asked)
         counted = self._find_count(request)
         dialect = counted or self._dialect_of(request)
         serial = f"{random.getrandbits(116):029x}"
         try:
             if counted is not None:
                 return _count(vendor, counted, serial, request)
-            return self._answer_models(vendor, dialect, request), 200
+            return Plain(self._answer_models(vendor, dialect, request))
         except ApiError as refused:
-            return dialect.refusal(refused, serial), refused.status
+            return Plain(dialect.refusal(refused, serial), refused.status)
+
+    def _find_job_answer(
+        self, request: Request
+    ) -> tuple[JobDialect, Callable[[Request], Plain]] | None:
+        """Whose job is asked after, and by what it is told."""
+        if request.target == flux.RESULT_PATH:
+            return self._flux, self._flux.report
+        if request.target.startswith(topaz.STATUS_PREFIX):
+            return self._topaz, self._topaz.report
+        if request.target.startswith(topaz.DOWNLOAD_PREFIX):
+            return self._topaz, self._topaz.link
+        return None
 
     def _find_count(self, request: Request) -> Dialect | None:
         messages, generated = self._counts
@@ -119,7 +149,17 @@ class Routes:
         return "/v1/models", catalog.encode_list, catalog.encode_one
 
 
-def _count(vendor: "Vendor", dialect: Dialect, serial: str, request: Request) -> tuple[bytes, int]:
+def _tell(
+    vendor: "Vendor", request: Request, dialect: JobDialect, tell: Callable[[Request], Plain]
+) -> Plain:
+    try:
+        vendor.authorize(dialect, dialect.key(request))
+        return tell(request)
+    except ApiError as refused:
+        return Plain(dialect.refusal(refused, ""), refused.status)
+
+
+def _count(vendor: "Vendor", dialect: Dialect, serial: str, request: Request) -> Plain:
     """A prompt's tokens. Nothing is served, so nothing is logged; the request is remembered."""
     vendor.remember(f"count-{serial}", request.header(b"x-client-request-id"), request)
     vendor.authorize(dialect, dialect.key(request))
@@ -127,6 +167,6 @@ def _count(vendor: "Vendor", dialect: Dialect, serial: str, request: Request) ->
     ask = dialect.read(request, body)
     script = find_script(request, body, ask) or vendor.default_script
     if script.status is not None:
-        return dialect.failure(script.status, script.error, serial), script.status
+        return Plain(dialect.failure(script.status, script.error, serial), script.status)
     tokens = script.input_tokens
-    return dialect.encode_count(vendor.composer.count(ask) if tokens is None else tokens), 200
+    return Plain(dialect.encode_count(vendor.composer.count(ask) if tokens is None else tokens))

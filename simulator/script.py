@@ -18,6 +18,9 @@ _Positive = Annotated[int, Meta(ge=1)]
 _Seconds = Annotated[float, Meta(ge=0, le=86_400)]
 _Status = Annotated[int, Meta(ge=400, le=599)]
 _Name = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9._:-]{1,128}\Z")]
+_ContentType = Annotated[
+    str, Meta(pattern=r"\A[A-Za-z0-9.+-]+/[A-Za-z0-9.+-]+(; ?[a-z]+=[A-Za-z0-9-]+)?\Z")
+]
 
 
 class Script(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -71,6 +74,26 @@ class Script(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=Tr
     usage_on_last_chunk: bool = False
     split_surrogates: bool = False
 
+    # jobs: how they go on after they were accepted
+    job_delay_s: _Seconds = 0.0
+    job_gate: _Name | None = None
+    job_fails: str | None = None
+    job_refused: Literal["request", "content"] | bool = False
+    job_cancelled: bool = False
+    job_hangs: bool = False
+    job_lost: bool = False
+    same_job_twice: bool = False
+    poll_status: _Status | None = None
+    poll_failures: _Positive | None = None
+    download_status: _Status | None = None
+    download_failures: _Positive | None = None
+    link_lifetime_s: _Seconds = 600.0
+
+    # pictures
+    picture_bytes: Annotated[int, Meta(ge=1, le=64_000_000)] | None = None
+    not_a_picture: Literal["html", "json"] | None = None
+    wrong_type: _ContentType | None = None
+
     @property
     def cut(self) -> tuple[str, int] | None:
         """The fault within the answer, as its name and the chunks sent before it."""
@@ -108,7 +131,7 @@ def parse_script(raw: bytes | msgspec.Raw, param: str | None = "simulate") -> Sc
         raise ApiError(
             400, f"Invalid 'simulate': {problem}", param=param, code="invalid_script"
         ) from None
-    problem_found = _contradiction(script)
+    problem_found = _contradiction(script) or _job_contradiction(script)
     if problem_found:
         raise ApiError(
             400, f"Invalid 'simulate': {problem_found}.", param=param, code="invalid_script"
@@ -145,4 +168,23 @@ def _contradiction(script: Script) -> str | None:
             return "`output_tokens` and `answer_tokens` are two ways to say one thing"
     if script.line_bytes is not None and script.content is not None:
         return "`line_bytes` and `content` both say what is answered"
+    return None
+
+
+def _job_contradiction(script: Script) -> str | None:
+    ends = (
+        script.job_fails is not None,
+        bool(script.job_refused),
+        script.job_cancelled,
+        script.job_hangs,
+        script.job_lost,
+    )
+    if sum(ends) > 1:
+        return "a job can end in one way only"
+    if script.poll_failures is not None and script.poll_status is None:
+        return "`poll_failures` counts failures with `poll_status`, which is missing"
+    if script.download_failures is not None and script.download_status is None:
+        return "`download_failures` counts failures with `download_status`, which is missing"
+    if script.not_a_picture is not None and script.picture_bytes is not None:
+        return "`not_a_picture` and `picture_bytes` both say what the picture is"
     return None

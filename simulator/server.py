@@ -16,6 +16,7 @@ from simulator.connection import REASONS, Connection, Request
 from simulator.dialect import Dialect
 from simulator.errors import ApiError
 from simulator.gates import Gates
+from simulator.jobs import Jobs, Plain
 from simulator.log import CallLog, Ended, Received
 from simulator.replies import Composer
 from simulator.routes import Routes
@@ -42,7 +43,7 @@ class Vendor:
         self._idle = asyncio.Event()
         self._date = (0, b"")
         self._connections: set[Connection] = set()
-        self._routes = Routes()
+        self._routes = Routes(self.gates)
 
     def make_connection(self) -> Connection:
         """A protocol instance for a connection that is being accepted."""
@@ -84,7 +85,13 @@ class Vendor:
             "received": self._received,
             "served": self._ended,
             "waiting": self.gates.waiting(),
+            **self.jobs.state(),
         }
+
+    @property
+    def jobs(self) -> Jobs:
+        """The jobs of all dialects."""
+        return self._routes.jobs
 
     def http_date(self, now: float) -> bytes:
         """The date header's value, made once a second."""
@@ -114,22 +121,24 @@ class Vendor:
             if request.target.startswith(control.PREFIX):
                 if not control.is_loopback(connection.peer):
                     raise ApiError(403, "Control is for this machine only.")
-                body, status = control.answer(self, request), 200
+                answer = Plain(control.answer(self, request))
             else:
-                body, status = self._routes.answer(self, request)
+                answer = self._routes.answer(self, request)
         except ApiError as refused:
-            body, status = refused.body(), refused.status
+            answer = Plain(refused.body(), refused.status)
         closing = b"" if request.keep_alive else b"connection: close\r\n"
         connection.write(
-            b"HTTP/1.1 %d %b\r\ndate: %b\r\ncontent-type: application/json\r\n%b"
+            b"HTTP/1.1 %d %b\r\ndate: %b\r\ncontent-type: %b\r\n%b%b"
             b"content-length: %d\r\n\r\n%b"
             % (
-                status,
-                REASONS.get(status, b"Unknown"),
+                answer.status,
+                REASONS.get(answer.status, b"Unknown"),
                 self.http_date(time.time()),
+                answer.kind,
+                answer.headers,
                 closing,
-                len(body),
-                b"" if request.method == b"HEAD" else body,
+                len(answer.body),
+                b"" if request.method == b"HEAD" else answer.body,
             )
         )
         connection.finish()

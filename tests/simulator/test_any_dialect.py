@@ -14,7 +14,11 @@ from simulator.connection import Request
 from simulator.dialect import Order
 from simulator.embeddings import Embeddings
 from simulator.errors import ApiError
+from simulator.flux import Flux
+from simulator.gates import Gates
 from simulator.generate import Generate
+from simulator.images import ImageGenerations
+from simulator.jobs import Jobs
 from simulator.messages import Messages
 from simulator.replies import Composer
 from simulator.responses import Responses
@@ -133,6 +137,36 @@ EMBEDDINGS = {
     "dimensions": 8,
     "simulate": {"input_tokens": 7},
 }
+IMAGES = {
+    "model": "gpt-image-2",
+    "prompt": "look",
+    "n": 1,
+    "size": "1024x640",
+    "quality": "low",
+    "background": "transparent",
+    "moderation": "low",
+    "output_format": "png",
+    "output_compression": 100,
+    "input_fidelity": "low",
+    "stream": True,
+    "partial_images": 1,
+    "simulate": SCRIPT,
+}
+FLUX = {
+    "prompt": "look",
+    "input_image": (
+        "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJg"
+        "gg=="
+    ),
+    "aspect_ratio": "16:9",
+    "width": 512,
+    "height": 512,
+    "seed": 5,
+    "output_format": "png",
+    "safety_tolerance": 2,
+    "webhook_url": "https://example.com",
+    "simulate": {"job_delay_s": 1, "same_job_twice": True},
+}
 GEMINI = b"/v1beta/models/gemini-2.5-pro:"
 CASES = {
     "responses": (Responses, RESPONSES, b"/v1/responses"),
@@ -140,7 +174,11 @@ CASES = {
     "generate": (Generate, GENERATE, GEMINI + b"streamGenerateContent"),
     "generate_sse": (Generate, GENERATE, GEMINI + b"streamGenerateContent?alt=sse"),
     "embeddings": (Embeddings, EMBEDDINGS, b"/v1/embeddings"),
+    "images": (ImageGenerations, IMAGES, b"/v1/images/generations"),
+    "flux": (lambda: Flux(Jobs(Gates())), FLUX, b"/v1/flux-kontext-pro"),
+    "flux_plain": (lambda: Flux(Jobs(Gates())), FLUX, b"/v1/flux-pro-1.1"),
 }
+UNSTREAMED = ("embeddings", "flux")
 VALUES = st.one_of(
     st.none(),
     st.booleans(),
@@ -190,7 +228,8 @@ def serve(dialect, target, raw):
     totals = dialect.totals(script, reply)
     plain = dialect.answer(order, totals).plain()
     msgspec.json.decode(plain)
-    if dialect.name == "embeddings":
+    dialect.plan(body, "id-1")
+    if dialect.name in UNSTREAMED:
         return plain
     answer = dialect.answer(order, totals)
     stream = b"".join(answer.opening())
