@@ -9,6 +9,8 @@ import msgspec
 from gateway.errors import BadRequest
 
 INT_MAX = 2**31 - 1
+VALUES_MAX = 400_000
+"""More than any model can read, and as much as one body may keep this process busy with."""
 _decoder = msgspec.json.Decoder(dict[str, Any])
 
 
@@ -21,6 +23,8 @@ def parse_object(raw: bytes) -> dict[str, Any]:
     two parsers may disagree on which of the two counts."""
     if not raw.strip():
         raise BadRequest("The request body is empty; a JSON object is needed.", code="invalid_json")
+    if _has_too_many_values(raw):
+        raise BadRequest(f"The request body has over {VALUES_MAX} values.", code="invalid_json")
     try:
         body = _decoder.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -61,6 +65,21 @@ def take_text(body: dict[str, Any], name: str) -> str:
     if not isinstance(value, str) or not value:
         raise BadRequest(f"'{name}' must be a text that is not empty.", param=name)
     return value
+
+
+def _has_too_many_values(raw: bytes) -> bool:
+    """Whether parsing would take seconds, and memory fifty times the body's. Told from its bytes alone."""
+    if _count_marks(raw) <= VALUES_MAX:
+        return False
+    bare = raw.replace(b"\\\\", b"").replace(b'\\"', b"")
+    if bare.count(b'"') > 4 * VALUES_MAX:
+        return True
+    # Every other piece stands outside of texts.
+    return sum(_count_marks(piece) for piece in bare.split(b'"')[::2]) > VALUES_MAX
+
+
+def _count_marks(raw: bytes) -> int:
+    return raw.count(b",") + raw.count(b"{") + raw.count(b"[")
 
 
 def _refuse_duplicates(raw: bytes) -> None:

@@ -5,7 +5,7 @@ A channel is closed (calls pass) or open (they do not). What opens it:
 
     5 failures in its last 20 outcomes of 30 s, if they are at least half
     3 tries in a row that did not reach it
-    401, 402, 403 or 407: it is our account that is refused, and only an operator can mend that
+    401, 402 or 407: it is our account that is refused, and only an operator can mend that
 
 An open channel rests 2 s, and twice as long after each failed probe, up to 15 s (60 s for a refused account). Then
 gateway/probe.py asks it, and an answer closes it; where its dialect knows no probe, one live call is let through
@@ -264,15 +264,18 @@ def _record_refused(admission: Admission, status: int, now: float) -> None:
     health = admission.health
     if admission.epoch != health.epoch:
         return
-    if status == 403 and not health.is_open and _has_served(health, now):
-        # The account serves other calls: it is this model that it may not use. Were the channel opened, one
-        # caller of that model would take it from everybody.
-        health.cooled[admission.upstream_name] = now + LIMITED_MAX_S
-        logger.error(
-            "channel %s refuses model %s with status 403: check what its credential may use",
-            health.channel.label,
-            admission.upstream_name,
-        )
+    if status == 403:
+        # Vendors say so of a model that the account may not use, and of one caller's content or fields (xAI, "Content
+        # violates usage guidelines"; OpenAI, `access_programs`): were the channel opened, or the model rested, that
+        # caller would take it from everybody. Others go before it for a while.
+        if health.limited.get(admission.upstream_name, now) <= now:
+            logger.error(
+                "channel %s refuses a call of %s with status 403: check what its credential may use",
+                health.channel.label,
+                admission.upstream_name,
+            )
+        health.limited[admission.upstream_name] = now + LIMITED_MAX_S
+        _record_reached(admission)
         return
     _refuse(health, status)
     health.has_answers = False
@@ -300,10 +303,6 @@ def _count_failure(health: Health, reason: str, now: float) -> None:
     failures = recent.count(False)
     if failures >= FAILURES_MIN and failures * 2 >= len(recent):
         _open(health, f"{failures} of {len(recent)} calls failed, the last with {reason}", now)
-
-
-def _has_served(health: Health, now: float) -> bool:
-    return any(good and now - moment <= OUTCOMES_S for moment, good in health.outcomes)
 
 
 def _cool(admission: Admission, retry_after_s: int, now: float) -> None:

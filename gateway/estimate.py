@@ -14,6 +14,8 @@ IMAGE_TOKENS_MAX = 16_384
 # A page is billed as its text and its picture, and the vendors that take documents stop at a hundred pages or, with
 # longer context, at what fits into it (Anthropic, "PDF support"; OpenAI, "File inputs").
 DOCUMENT_TOKENS_MAX = 300_000
+# Film is billed by its seconds, however few bytes they take: at most what fits into the longest context there is.
+FILM_TOKENS_MAX = 2**21
 AUDIO_BYTES_PER_TOKEN = 64
 BYTES_PER_EXPECTED_TOKEN = 3
 EXPECTED_MEDIA_TOKENS = 1_500
@@ -24,7 +26,7 @@ OUTPUT_TOKENS_UNKNOWN = 32_768
 class Media(msgspec.Struct, frozen=True):
     """A part of the input that is no text. `inline_bytes` of the body are its data; 0 if it is only referred to."""
 
-    kind: Literal["image", "audio", "document"]
+    kind: Literal["image", "audio", "document", "film"]
     inline_bytes: int = 0
 
     @property
@@ -34,10 +36,12 @@ class Media(msgspec.Struct, frozen=True):
             return IMAGE_TOKENS_MAX
         if self.kind == "audio":
             return self.inline_bytes // AUDIO_BYTES_PER_TOKEN + 128
+        if self.kind == "film":
+            return FILM_TOKENS_MAX
         return DOCUMENT_TOKENS_MAX
 
 
-def inline_media(kind: Literal["image", "audio", "document"], data: object) -> Media:
+def inline_media(kind: Literal["image", "audio", "document", "film"], data: object) -> Media:
     """A part whose data is that text in the body (base64, or a data URL); a URL to elsewhere is no data."""
     if not isinstance(data, str) or data.startswith(("http://", "https://", "gs://")):
         return Media(kind)
@@ -61,7 +65,7 @@ def bound_input_tokens(
     documents = 0
     for part in media:
         tokens -= part.inline_bytes
-        if part.kind == "document":
+        if part.kind in ("document", "film"):
             documents += part.tokens_max
         else:
             tokens += part.tokens_max

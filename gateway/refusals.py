@@ -20,6 +20,7 @@ _OUR_ACCOUNT = re.compile(
     re.IGNORECASE,
 )
 ERROR_BYTES_MAX = 64 * 1024
+ERROR_CHARS_MAX = 4000
 RETRIED_STATUSES = frozenset({429, 500, 502, 503, 504, 529})
 OUR_ACCOUNT_STATUSES = frozenset({401, 402, 403, 407})
 
@@ -69,4 +70,7 @@ def error_fields(answer: Any) -> dict[str, str]:
     texts = {name: str(value) for name, value in error.items() if type(value) in (str, int)}
     if type(error.get("message")) is not str:
         texts.pop("message", None)
-    return {name: _OUR_SECRETS.sub("…", value)[:2000] for name, value in texts.items()}
+    # Cut before: a caller whose text is quoted at length could have it searched for seconds.
+    return {
+        name: _OUR_SECRETS.sub("…", value[:ERROR_CHARS_MAX])[:2000] for name, value in texts.items()
+    }

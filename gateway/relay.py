@@ -9,7 +9,7 @@ import asyncio
 import time
 from collections.abc import Iterator, Sequence
 
-from gateway.attempt import Carrier, Chosen, Progress, usage_of_stream
+from gateway.attempt import Carrier, Chosen, Progress, estimate_usage, usage_of_stream
 from gateway.call import Outcome
 from gateway.catalog import Channel, Model
 from gateway.errors import GatewayError, Unavailable, UpstreamTimedOut
@@ -74,9 +74,13 @@ def _client_gone(request: Request, progress: Progress) -> Outcome:
     watcher = progress.watcher
     if watcher is None:
         return Outcome(status="client_gone")
+    usage = usage_of_stream(watcher, request, progress)
+    if usage is None and watcher.error is None:
+        # The provider took the call, and what it reads and thinks before its first word is billed too.
+        usage = estimate_usage(request, progress.sent_bytes, 0)
     return Outcome(
         status="client_gone",
-        usage=usage_of_stream(watcher, request, progress),
+        usage=usage,
         service_tier=watcher.service_tier,
     )
 

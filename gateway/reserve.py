@@ -52,8 +52,8 @@ def bound_call(call: Call, prepared: Prepared, earlier_tokens: int = 0) -> Bound
     assert call.model is not None
     assert call.price is not None
     price, tier, ask, model = call.price, call.tier, prepared.ask, call.model
-    input_tokens = earlier_tokens + bound_input_tokens(
-        len(prepared.raw), ask.media, model.context_length
+    input_tokens = ask.rounds * (
+        earlier_tokens + bound_input_tokens(len(prepared.raw), ask.media, model.context_length)
     )
     each = 0
     if ask.has_output:
@@ -62,7 +62,7 @@ def bound_call(call: Call, prepared: Prepared, earlier_tokens: int = 0) -> Bound
         )
 
     def cost(output_tokens: int) -> int:
-        outputs = output_tokens * ask.choices + ask.extra_output_tokens
+        outputs = output_tokens * ask.choices * ask.rounds + ask.extra_output_tokens
         return bound_nanos(price, input_tokens, outputs, tier, audio_output=ask.audio_output)
 
     return Bounds(
@@ -113,7 +113,8 @@ async def reserve(call: Call, prepared: Prepared, services: Services) -> Request
     if lowered:
         each = _affordable(call, prepared, bounds, result)
         headers.append((b"x-tollgate-max-tokens", str(each).encode()))
-    call.output_tokens_max = each * prepared.ask.choices + prepared.ask.extra_output_tokens
+    outputs = prepared.ask.choices * prepared.ask.rounds
+    call.output_tokens_max = each * outputs + prepared.ask.extra_output_tokens
     # Unknown to the provider too, or lowered: then only a limit in the body makes the worst case fit the hold.
     must_be_set = lowered or call.model.max_completion_tokens is None
     is_set = each == prepared.ask.output_tokens or not prepared.ask.has_output
@@ -141,7 +142,8 @@ def _affordable(call: Call, prepared: Prepared, bounds: Bounds, result: HoldResu
         call.tier,
         audio_output=ask.audio_output,
     )
-    return max((affordable - ask.extra_output_tokens) // ask.choices, bounds.floor_each)
+    outputs = ask.choices * ask.rounds
+    return max((affordable - ask.extra_output_tokens) // outputs, bounds.floor_each)
 
 
 async def find_previous(

@@ -37,7 +37,8 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     """What a request asks for, as far as holds and routing need to know.
 
     `output_tokens`: the client's own limit for each of `choices` answers, None without one; `has_output` False: an
-    answer that generates nothing. `media`: parts whose tokens do not follow from their bytes.
+    answer that generates nothing. `rounds`: how often the provider may sample it all. `media`: parts whose tokens do
+    not follow from their bytes.
     """
 
     stream: bool = False
@@ -45,6 +46,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     output_tokens: int | None = None
     has_output: bool = True
     choices: int = 1
+    rounds: int = 1
     extra_output_tokens: int = 0
     audio_output: bool = False
     service_tier: Any = None

@@ -26,6 +26,8 @@ from gateway.usage import UsageReader
 CHOICES_MAX = 128
 # OpenAI's and xAI's names for a search by the provider.
 SEARCH_FIELDS = ("web_search_options", "search_parameters")
+# Other parts name what the provider fetches or keeps, whose size is not known here (Mistral's `document_url`).
+PARTS = ("text", "refusal", "thinking", "reasoning", "image_url", "input_audio", "file")
 LIMIT_FIELDS = OLD_LIMIT, NEW_LIMIT = ("max_tokens", "max_completion_tokens")
 
 
@@ -43,6 +45,7 @@ class Chat:
         for name in SEARCH_FIELDS:
             if body.get(name) is not None:
                 raise refusal(name, "is billed per search and cannot be metered here")
+        _refuse_kept(body.get("extra_body"))
         options = body.get("stream_options")
         if options is not None and not isinstance(options, dict):
             raise BadRequest("'stream_options' must be an object.", param="stream_options")
@@ -113,6 +116,15 @@ def _asked_limit(body: dict[str, Any]) -> int | None:
     return min(limits.values()) if limits else None
 
 
+def _refuse_kept(extra: Any) -> None:
+    """Raise BadRequest for what Google's own part of a body may name beside how to think: `cached_content` is of the
+    provider's account, and as long as it is (Google, "OpenAI compatibility")."""
+    google = extra.get("google") if isinstance(extra, dict) else None
+    for name in google if isinstance(google, dict) else ():
+        if name not in ("thinking_config", "thinkingConfig"):
+            raise refusal(f"extra_body.google.{name}"[:120], "cannot be metered here")
+
+
 def _wants_audio(body: dict[str, Any]) -> bool:
     modalities = body.get("modalities")
     if modalities is not None and not isinstance(modalities, list):
@@ -120,16 +132,35 @@ def _wants_audio(body: dict[str, Any]) -> bool:
     return "audio" in (modalities or ())
 
 
+def _refuse_unbounded(message: dict[str, Any]) -> None:
+    """Raise BadRequest for what is not in the body: answers and files that the provider keeps or fetches."""
+    if message.get("audio") is not None:
+        raise refusal(
+            "messages.audio", "names an answer that the provider keeps; send its transcript"
+        )
+    for part in parts_of(message.get("content")):
+        kind = part.get("type")
+        if isinstance(kind, str) and kind not in PARTS:
+            raise refusal("messages.content.type", "names a part that cannot be metered here")
+        if part.get("file_id") is not None:
+            raise refusal("messages.content.file_id", "names a file of the provider's account")
+        audio = part.get("input_audio")
+        data = audio.get("data") if isinstance(audio, dict) else audio
+        if text_of(data)[:6].lower().startswith(("http:", "https:")):
+            raise refusal("messages.content.input_audio", "must hold the sound itself")
+
+
 def _media(messages: list[Any]) -> Iterator[Media]:
     for message in messages:
         if not isinstance(message, dict):
             continue
+        _refuse_unbounded(message)
         for part in parts_of(message.get("content")):
             image, audio, file = (part.get(name) for name in ("image_url", "input_audio", "file"))
             if image is not None:
                 yield inline_media("image", image.get("url") if isinstance(image, dict) else image)
-            elif isinstance(audio, dict):
-                yield inline_media("audio", audio.get("data"))
+            elif audio is not None:
+                yield inline_media("audio", audio.get("data") if isinstance(audio, dict) else audio)
             elif isinstance(file, dict):
                 if file.get("file_id") is not None:
                     raise refusal(

@@ -119,7 +119,13 @@ def _wants_audio(config: Mapping[str, Any]) -> bool:
     modalities = _take(config, MODALITIES)
     if modalities is not None and not isinstance(modalities, list):
         raise BadRequest("'responseModalities' must be a list.", param="responseModalities")
-    return any(text_of(modality).upper() == "AUDIO" for modality in modalities or ())
+    for modality in modalities or ():
+        # As in all JSON made of protobuf, an enum may be given as its number: which of them is sound is not known here.
+        if not isinstance(modality, str):
+            raise BadRequest(
+                "'responseModalities' must be a list of names.", param="responseModalities"
+            )
+    return any(modality.upper() == "AUDIO" for modality in modalities or ())
 
 
 def _tier(body: Mapping[str, Any]) -> Any:
@@ -169,11 +175,13 @@ def _media(body: Mapping[str, Any]) -> Iterator[Media]:
         if not isinstance(inline, dict):
             continue
         kind = text_of(_take(inline, ("mimeType", "mime_type")))
-        # Sound and film stay bounded by their bytes: a low bit rate packs many seconds into few.
-        if kind.startswith("image/"):
+        if kind.lower().startswith("image/"):
             yield inline_media("image", inline.get("data"))
         elif kind == "application/pdf":
             yield inline_media("document", inline.get("data"))
+        elif not kind.lower().startswith("text/"):
+            # Silence and still pictures pack hours into few bytes, and tables are zipped.
+            yield inline_media("film", inline.get("data"))
 
 
 class _Answer(msgspec.Struct):

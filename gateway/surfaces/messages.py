@@ -59,6 +59,7 @@ class Messages:
         return Ask(
             stream=stream or take_flag(body, "stream"),
             output_tokens=limit,
+            rounds=2 if _compacts(body) else 1,
             media=tuple(_media_of(body)),
             dropped=_drop_diagnostics(body),
         )
@@ -122,6 +123,14 @@ def _refuse_inline_tools(block: dict[str, Any]) -> None:
         tool = change.get("tool")
         if isinstance(tool, dict):
             _refuse_tool(tool.get("definition"), "messages.content.tool.definition.type")
+
+
+def _compacts(body: Mapping[str, Any]) -> bool:
+    """Whether the provider may read everything once more, to sum it up (Anthropic, "Compaction": a round of its own,
+    billed beside the answer's)."""
+    management = body.get("context_management")
+    edits = parts_of(management.get("edits")) if isinstance(management, dict) else ()
+    return any(text_of(edit.get("type")).startswith("compact") for edit in edits)
 
 
 def _drop_diagnostics(body: dict[str, Any]) -> tuple[str, ...]:

@@ -22,11 +22,17 @@ from gateway.surfaces.base import (
 )
 from gateway.usage import UsageReader
 
-# Tools that the provider runs and bills beside the tokens, or over data in the provider's account. Coding agents send
-# the first kind on every call and do without it; the second kind changes what is asked for. What a server of tools
-# answers to the provider is billed as input that nobody can bound beforehand.
-DROPPED_TOOLS = ("web_search", "web_search_preview")
+# Tools that the provider runs and bills beside the tokens, over data in the provider's account, or whose answers are
+# billed as input that nobody can bound beforehand: without them the call would be another one.
 REFUSED_TOOLS = ("file_search", "code_interpreter", "image_generation", "mcp")
+# What costs tokens and nothing else: the client runs it. Every other kind is left out, since vendors add tools that
+# they bill by use under ever new names, and agents send some on every call and do without (`web_search`).
+TAKEN_TOOLS = frozenset(
+    {
+        *("function", "custom", "namespace", "tool_search", "local_shell", "shell", "apply_patch"),
+        *("computer", "computer_use", "computer_use_preview"),
+    }
+)
 FILE_PARTS = ("input_image", "input_file", "computer_screenshot")
 TERMINAL_EVENTS = frozenset({"response.completed", "response.incomplete"})
 
@@ -124,7 +130,8 @@ def _refuse_items(given: Any) -> None:
                 f"input[{index}]", "names an item of the provider's account; send the item itself"
             )
         for number, tool in enumerate(parts_of(item.get("tools"))):
-            if text_of(tool.get("type")).startswith((*REFUSED_TOOLS, *DROPPED_TOOLS)):
+            kind = tool.get("type")
+            if kind is not None and (kind not in TAKEN_TOOLS or _runs_in_container(tool)):
                 raise refusal(f"input[{index}].tools[{number}]", "is billed apart from tokens")
 
 
@@ -148,14 +155,15 @@ def _drop_tools(body: dict[str, Any]) -> tuple[str, ...]:
         kind = text_of(tool.get("type")) if isinstance(tool, dict) else ""
         if kind.startswith(REFUSED_TOOLS) or _runs_in_container(tool):
             raise refusal(f"tools[{index}].type", f"'{kind}' is billed apart from tokens")
-        if kind.startswith(DROPPED_TOOLS):
-            dropped.append(f"tools[{index}] ({kind})")
+        if kind in TAKEN_TOOLS or not kind:
+            kept.append(tool)  # what is no tool at all is the provider's to refuse
         else:
-            kept.append(tool)
+            dropped.append(f"tools[{index}] ({kind})")
     if dropped:
         body["tools"] = kept
         choice = body.get("tool_choice")
-        if isinstance(choice, dict) and text_of(choice.get("type")).startswith(DROPPED_TOOLS):
+        chosen = choice.get("type") if isinstance(choice, dict) else "allowed_tools"
+        if chosen not in (*TAKEN_TOOLS, "allowed_tools"):
             raise refusal("tool_choice", "names a tool that is billed apart from tokens")
         if not kept:
             body.pop("tools")

@@ -195,7 +195,8 @@ def test_a_provider_killed_under_load_loses_only_what_was_in_flight_and_bills_no
         assert (before["channel"], after["channel"]) == ("openai:simulator", "openai:second")
         assert before["status"] == 503 or "connect" in before["error"].lower()
         assert (after["status"], after["error"]) == (200, None)
-    assert {before["status"] for before, _ in twice} == {None, 503}
+    assert twice
+    assert {before["status"] for before, _ in twice} <= {None, 503}
 
 
 class Pair(NamedTuple):
@@ -403,14 +404,14 @@ def test_a_refused_account_falls_over_and_is_said_once_as_an_error(fresh_world: 
         assert [answer.status_code for answer in answers] == [200] * 3
         records = fresh_world.records(alice)
         statuses = [[one["status"] for one in record["attempts"]] for record in records]
+        # A 403 may be about the one call: it takes no channel from the others, and goes last for a while.
         assert statuses == [[401, 403, 200], [200], [200]]
-        for far in (first, second):  # the probes are refused too, and that is no news
-            wait_for_probe(far)
-        until_logged(gateway, "stays open", 2)
+        wait_for_probe(first)  # refused too, and that is no news
+        until_logged(gateway, "stays open", 1)
         errors = [line for line in gateway.log.splitlines() if " ERROR " in line]
         assert [line.partition("channel deepseek:")[2].partition(":")[0] for line in errors] == [
             "first refuses our account with status 401",
-            "second refuses our account with status 403",
+            "second refuses a call of deepseek-v4-flash with status 403",
         ]
         assert CANNED_CREDENTIAL not in gateway.log + answers[0].text + repr(records)
 

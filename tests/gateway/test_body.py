@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.body import INT_MAX, parse_object, take_count, take_flag, take_text
+from gateway.body import INT_MAX, VALUES_MAX, parse_object, take_count, take_flag, take_text
 from gateway.errors import BadRequest
 
 TEXT = st.text(st.characters(blacklist_categories=["Cs"]), max_size=6)
@@ -205,3 +205,15 @@ def test_a_text_of_another_type_names_its_field(value: Any) -> None:
     with pytest.raises(BadRequest) as caught:
         take_text({"model": value}, "model")
     assert caught.value.param == "model"
+
+
+def test_a_body_of_too_many_values_is_refused_before_it_is_parsed() -> None:
+    with pytest.raises(BadRequest) as refused:
+        parse_object(b'{"messages":[' + b"{}," * VALUES_MAX + b"{}]}")
+    assert refused.value.code == "invalid_json"
+
+
+@pytest.mark.parametrize("text", [b"[{,", b'\\"[{,', b'\\\\\\",[', "가[".encode()])
+def test_marks_inside_of_texts_are_no_values(text: bytes) -> None:
+    body = b'{"a":"' + text * VALUES_MAX + b'"}'
+    assert list(parse_object(body)) == ["a"]

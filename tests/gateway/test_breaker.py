@@ -117,7 +117,7 @@ def test_whatever_reached_it_in_between_breaks_the_row(between: str) -> None:
     assert breakers.usable(MAIN, SMALL, 1.0)
 
 
-@pytest.mark.parametrize("status", [401, 402, 403, 407])
+@pytest.mark.parametrize("status", [401, 402, 407])
 def test_a_refused_account_opens_a_channel_at_once_and_an_operator_is_told_once(
     status: int, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -142,13 +142,21 @@ def test_after_a_live_success_an_operator_is_told_again(caplog: pytest.LogCaptur
     assert len([row for row in caplog.records if row.levelno == logging.ERROR]) == 2
 
 
-def test_a_403_for_one_model_does_not_take_the_channel_from_the_others() -> None:
+@pytest.mark.parametrize("has_served", [False, True])
+def test_a_403_takes_nothing_from_anybody_and_puts_the_channel_last_for_its_model(
+    has_served: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    # A caller can bring one about: a vendor says so of one call's content or fields too.
     breakers = following(MAIN)
-    succeed(breakers, 1, 1.0)
-    breakers.record_status(admitted(breakers, 2.0, LARGE), 403, None, 2.0)
-    assert breakers.usable(MAIN, SMALL, 2.0)
-    assert not breakers.usable(MAIN, LARGE, 61.9)
-    assert breakers.usable(MAIN, LARGE, 62.0)
+    if has_served:
+        succeed(breakers, 1, 1.0)
+    for _ in range(9):
+        breakers.record_status(admitted(breakers, 2.0, LARGE), 403, None, 2.0)
+    assert breakers.usable(MAIN, LARGE, 2.0)
+    assert breakers.is_limited(MAIN, LARGE, 61.9)
+    assert not breakers.is_limited(MAIN, SMALL, 61.9)
+    assert not breakers.is_limited(MAIN, LARGE, 62.0)
+    assert len([row for row in caplog.records if row.levelno == logging.ERROR]) == 1
 
 
 @pytest.mark.parametrize("status", [301, 500, 502, 503, 504, 520, 529])

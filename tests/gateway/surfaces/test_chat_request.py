@@ -1,5 +1,6 @@
 """Chat Completions: what a request asks for, what is refused, and what must differ towards the provider."""
 
+import contextlib
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import UNSET
 
+from gateway.errors import BadRequest
 from gateway.estimate import Media
 from gateway.surfaces import SURFACES
 from gateway.surfaces.base import Ask
@@ -154,7 +156,31 @@ def test_text_is_no_media_however_it_is_wrapped(part: dict[str, Any]) -> None:
     )
 )
 def test_no_content_whatever_its_shape_breaks_the_reading_of_a_request(content: Any) -> None:
-    read("chat", asking(messages=[{"role": "user", "content": content}, content]))
+    with contextlib.suppress(BadRequest):
+        read("chat", asking(messages=[{"role": "user", "content": content}, content]))
+
+
+@pytest.mark.parametrize(
+    ("part", "field"),
+    [
+        ({"type": "document_url", "document_url": "https://example.com/a.pdf"}, "type"),
+        ({"type": "video_url", "video_url": {"url": "https://example.com/a.mp4"}}, "type"),
+        ({"type": "file", "file_id": "file-1"}, "file_id"),
+        ({"type": "input_audio", "input_audio": "https://example.com/a.mp3"}, "input_audio"),
+        ({"type": "input_audio", "input_audio": {"data": "HTTPS://a.mp3"}}, "input_audio"),
+    ],
+)
+def test_what_the_provider_fetches_or_keeps_is_refused(part: dict[str, Any], field: str) -> None:
+    assert refused("chat", with_parts(part))[1] == f"messages.content.{field}"
+
+
+def test_an_answer_that_the_provider_keeps_is_refused() -> None:
+    kept = {"role": "assistant", "audio": {"id": "audio_1"}}
+    assert refused("chat", asking(messages=[kept]))[1] == "messages.audio"
+    google = {"google": {"cached_content": "cachedContents/1"}}
+    _, field = refused("chat", asking(extra_body=google))
+    assert field == "extra_body.google.cached_content"
+    read("chat", asking(extra_body={"google": {"thinking_config": {"thinking_budget": 1}}}))
 
 
 def test_a_body_goes_as_it_came_where_nothing_must_change() -> None:
