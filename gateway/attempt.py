@@ -31,10 +31,17 @@ class Progress:
     client has left, and whether we are waiting for him to read."""
 
     def __init__(self) -> None:
+        self.began = time.perf_counter()
         self.watcher: Watcher | None = None
         self.sent_bytes = 0
         self.client_left = False
         self.is_sending = False
+        self.sending_s = 0.0
+
+    @property
+    def is_held_up(self) -> bool:
+        """Whether it is the client that kept the call from ending: we wait for him, or have for most of the time."""
+        return self.is_sending or self.sending_s > (time.perf_counter() - self.began) / 2
 
 
 class Chosen(NamedTuple):
@@ -224,10 +231,12 @@ class Carrier:
         if progress.client_left:
             return
         progress.is_sending = True
+        began = time.perf_counter()
         if not self._wire.started:
             await self._wire.start_stream(self._request.headers)
         await self._wire.send_chunk(data)
         progress.is_sending = False
+        progress.sending_s += time.perf_counter() - began
 
 
 def usage_of_stream(watcher: Watcher, request: Request, progress: Progress) -> Usage | None:

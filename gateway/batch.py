@@ -29,6 +29,7 @@ BATCH_MAX = 512
 BATCH_EVERY_S = 0.002
 BATCH_ENOUGH = 64
 RECONNECT_PAUSE_S = 0.2
+RECORDS_WAITING_MAX = 10_000
 APPLY = """
     SELECT s_taken, h_granted, h_available, h_refusals, h_retry_s, h_left, h_request_limits, h_requests_left,
            h_requests_reset_s, h_token_limits, h_tokens_left, h_tokens_reset_s
@@ -162,11 +163,15 @@ class Batcher:
     def settle(self, settlement: Settlement) -> "asyncio.Future[SettleResult]":
         """Queue a settlement: it is written as soon as the database can, whether or not anybody waits.
 
-        The future is done once it is written, or at once when there is no connection to write it on.
+        The future is done once it is written, or at once when there is no connection to write it on. While there is
+        none, records without money are kept up to a bound.
         """
         future: asyncio.Future[SettleResult] = asyncio.get_running_loop().create_future()
         if self._line is None:
             future.set_result(UNKNOWN)
+            if settlement.account_id is None and self.waiting >= RECORDS_WAITING_MAX:
+                # The record of a call that was refused, and no money: callers can make as many as they like.
+                return future
         self._settlements.append((settlement, future))
         self._wake.set()
         return future

@@ -30,7 +30,7 @@ async def relay(request: Request, wire: Wire, services: Services) -> Outcome:
             else:
                 outcome = await _try_channels(request, wire, services, progress)
     except TimeoutError:
-        if progress.is_sending:
+        if progress.is_held_up:
             # The provider is not to blame: a client that stops reading must not have what he read for nothing.
             outcome = _client_gone(request, progress)
         else:

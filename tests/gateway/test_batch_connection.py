@@ -5,6 +5,7 @@ import random
 import time
 from uuid import UUID
 
+import msgspec
 import psycopg
 import pytest
 from uvloop import run as run_loop
@@ -249,6 +250,33 @@ def test_without_a_connection_holds_are_refused_at_once_and_settlements_wait(
 
     assert rows(world, run_loop(run())) == ("captured", 1, 1)
     assert balances(world, payer) == (USD - 400, 0)
+
+
+def test_records_of_refused_calls_pile_up_to_a_bound_and_money_does_not_stop_there(
+    world: World, payer: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.batch.RECORDS_WAITING_MAX", 5)
+
+    async def run() -> UUID:
+        async with bank(world) as made:
+            first = hold(payer, 1000)
+            await made.batcher.hold(first)
+            made.is_away = True
+            terminate(world, made.backends[-1])
+            made.batcher.settle(settlement(payer, new_call_id(), 0))  # meets the broken connection
+            await made.until(lambda: not made.batcher.is_connected)
+            for _ in range(20):
+                money = settlement(payer, new_call_id(), 0)
+                made.batcher.settle(msgspec.structs.replace(money, account_id=None))
+            assert made.batcher.waiting == 5
+            made.batcher.settle(settlement(payer, first.call_id, 400))
+            assert made.batcher.waiting == 6
+            made.is_away = False
+            await made.until(lambda: made.batcher.is_connected and not made.batcher.waiting)
+            return first.call_id
+
+    assert rows(world, run_loop(run())) == ("captured", 1, 1)
+    assert len(world.records(payer)) == 6
 
 
 # Calls that are given up, and the end of the process.
