@@ -166,7 +166,9 @@ def test_a_refused_account_is_masked_said_once_and_passed_over(
         error = masked.json()["error"]
         assert (error["type"], error["code"]) == ("api_error", "upstream_error")
         assert "organization" not in masked.text
-        # Both refuse us now: nothing is sent any more.
+        # Both refuse our account now: nothing is sent any more.
+        spare.answer_with(whole(json.dumps(gone).encode(), status="402 Payment Required"))
+        assert http.post(PATH, json=BODY).status_code == 502
         sent = posts(spare)
         nowhere = http.post(PATH, json=BODY)
         assert (nowhere.status_code, posts(spare)) == (503, sent)
