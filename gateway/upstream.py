@@ -192,7 +192,7 @@ async def _await_head(request: StreamRequest, timeout_s: float) -> Response:
             asked = _cancellations()
             response = await request.__aenter__()
             if _cancellations() > asked:
-                await request.__aexit__()
+                await request.__aexit__(None, None, None)
             _heed_cancellation(asked)
     except TimeoutError as error:
         if isinstance(error, ConnectTimeoutError) and _is_connect(error):

@@ -118,9 +118,17 @@ async def far_end(play: Play) -> AsyncIterator[AsyncFarEnd]:
         yield far
     finally:
         server.close()
+        for _ in range(50):
+            await asyncio.sleep(0.001)  # one that was accepted meanwhile shows itself
+            open_ones = [one for one in far.connections if not one.left.done()]
+            if not open_ones:
+                break
+            for connection in open_ones:
+                connection.task.cancel()
+                connection._transport.abort()
+            await asyncio.wait([one.left for one in open_ones], timeout=0.1)
         for connection in far.connections:
             connection.task.cancel()
-            connection._transport.abort()
         ended = await asyncio.gather(*(one.task for one in far.connections), return_exceptions=True)
         await asyncio.sleep(0)
     for error in ended:
