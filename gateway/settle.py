@@ -1,6 +1,7 @@
 """One settlement for each call, whatever became of it; and the answer that follows."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 
@@ -60,11 +61,10 @@ async def carry(call: Call, reserve: Reserve, wire: Wire, services: Services) ->
     # Written before the client has everything: whoever got a whole answer has a settled call, even if this process is
     # killed the moment after.
     taken_nanos = (await settled).taken_nanos if settled else None
-    try:
+    # A client that does not take his last bytes must not keep a settled call in memory.
+    with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(services.configuration.between_bytes_timeout_s):
             await _answer(outcome, taken_nanos, wire, headers)
-    except TimeoutError:
-        pass  # a client that does not take its last bytes: the call is settled, and must not be kept in memory
 
 
 async def _answer(outcome: Outcome, taken_nanos: int | None, wire: Wire, headers: Headers) -> None:

@@ -5,6 +5,7 @@ provider (its answers and streams are read, for what they used and how they ende
 """
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol, TypeVar
 
@@ -67,7 +68,7 @@ class PlainAnswer(msgspec.Struct, frozen=True, kw_only=True):
     upstream_id: str = ""
 
 
-class Watcher:
+class Watcher(ABC):
     """Follows one provider's stream: which bytes the client gets now, which wait for the settlement, what was used.
 
     Bytes that end the client's answer are kept back until the settlement is written; what follows bytes that are kept
@@ -115,8 +116,9 @@ class Watcher:
         """The client's last bytes, once the settlement is written."""
         return b"".join(self.kept_back)
 
+    @abstractmethod
     def _look_at(self, event: bytes) -> bytes:
-        raise NotImplementedError
+        """Take in one event. Answers its bytes for the client; what shall wait is put into `kept_back` instead."""
 
 
 class Surface(Protocol):
