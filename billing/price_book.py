@@ -17,6 +17,7 @@ from typing import Final, Literal, NamedTuple
 import msgspec
 
 from billing.money import parse_usd
+from billing.picture_pricing import parse_bucket
 from billing.pricing import MILLION, Rate, RateTable, Tier, check_tables
 
 Mode = Literal[
@@ -26,12 +27,14 @@ Mode = Literal[
     "audio_speech",
     "audio_transcription",
     "image_generation",
+    "image_upscale",
 ]
 
 DEFAULT_PATH: Final = Path(__file__).parent / "data" / "price_book.json"
 
 _NAME: Final = re.compile(r"[a-z0-9-]+/[A-Za-z0-9._-]+")
 _ALIAS: Final = re.compile(r"[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)?")
+_UPSTREAM_NAME: Final = re.compile(r"[A-Za-z0-9._/-]{1,120}")
 _LONGEST_NAME: Final = 120
 _LONGEST_SOURCE: Final = 300
 
@@ -63,7 +66,8 @@ BUCKETS: Final = (
     Bucket("seconds", "second", 1),
 )
 """Every bucket a vendor lists. The pricing.METERED_BUCKETS among them are those a call can be
-charged for; the others are recorded as listed, and no usage fills them."""
+charged for, besides the `image[KEY]` and `request[KEY]` of picture_pricing; the others are recorded
+as listed, and no usage fills them."""
 
 
 class PriceBookError(ValueError):
@@ -71,18 +75,26 @@ class PriceBookError(ValueError):
 
 
 class PriceEntry(msgspec.Struct, frozen=True):
-    """A dated price, ready to be stored: `effective_from` is midnight UTC, rates are integers."""
+    """A dated price, ready to be stored: `effective_from` is midnight UTC, rates are integers.
+
+    `source` says where this price was read.
+    """
 
     effective_from: datetime
     sell_bps: int
     list_is_estimated: bool
+    source: str
     tables: tuple[RateTable, ...]
 
 
 class ModelEntry(msgspec.Struct, frozen=True):
-    """A model of the book; None is an unknown limit. `context_length` counts input tokens."""
+    """A model of the book; None is an unknown limit. `context_length` counts input tokens.
+
+    `upstream_name` is what the provider calls the model: what follows the slash, unless the entry says otherwise.
+    """
 
     name: str
+    upstream_name: str
     aliases: tuple[str, ...]
     mode: Mode
     context_length: int | None
@@ -104,6 +116,7 @@ class _RawPrice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sell_bps: int
     list_is_estimated: bool
     tables: tuple[_RawTable, ...]
+    source: str = ""
 
 
 class _RawModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -115,6 +128,7 @@ class _RawModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     retires_on: date | None
     source: str
     prices: tuple[_RawPrice, ...]
+    upstream_name: str = ""
 
 
 class _RawBook(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -147,11 +161,12 @@ def _read_model(raw: msgspec.Raw, index: int) -> ModelEntry:
         label = f"{label} {msgspec.json.decode(raw, type=_Label).name}"
         model = msgspec.json.decode(raw, type=_RawModel)
         _check_model(model)
-        prices = tuple(_read_price(price) for price in model.prices)
+        prices = tuple(_read_price(price, model.source) for price in model.prices)
     except ValueError as error:
         raise PriceBookError(f"{label}: {error}") from error
     return ModelEntry(
         name=model.name,
+        upstream_name=model.upstream_name or model.name.partition("/")[2],
         aliases=model.aliases,
         mode=model.mode,
         context_length=model.context_length,
@@ -165,6 +180,8 @@ def _read_model(raw: msgspec.Raw, index: int) -> ModelEntry:
 def _check_model(model: _RawModel) -> None:
     if not _NAME.fullmatch(model.name) or len(model.name) > _LONGEST_NAME:
         raise ValueError("the name is not of the form provider/model")
+    if model.upstream_name and not _UPSTREAM_NAME.fullmatch(model.upstream_name):
+        raise ValueError(f"upstream_name {model.upstream_name!r} is not a model name")
     for alias in model.aliases:
         if not _ALIAS.fullmatch(alias) or len(alias) > _LONGEST_NAME:
             raise ValueError(f"alias {alias!r} is not a model name")
@@ -179,13 +196,16 @@ def _check_model(model: _RawModel) -> None:
         raise ValueError("two prices from the same day")
 
 
-def _read_price(price: _RawPrice) -> PriceEntry:
+def _read_price(price: _RawPrice, source: str) -> PriceEntry:
+    if len(price.source) > _LONGEST_SOURCE:
+        raise ValueError("the source of a price is too long")
     tables = tuple(_read_table(table, price.sell_bps) for table in price.tables)
     check_tables(tables)
     return PriceEntry(
         effective_from=datetime.combine(price.effective_from, time.min, UTC),
         sell_bps=price.sell_bps,
         list_is_estimated=price.list_is_estimated,
+        source=price.source or source,
         tables=tables,
     )
 
@@ -202,11 +222,16 @@ def _read_table(table: _RawTable, sell_bps: int) -> RateTable:
                 raise ValueError(f"{where}, {bucket}: {error}") from error
     if not rates:
         raise ValueError(f"{where}: no rates")
+    if len({keyed.unit for name in rates if (keyed := parse_bucket(name))}) > 1:
+        # One key would have two prices, and which of them applies would be a matter of order.
+        raise ValueError(f"{where}: rates per image and per request do not go together")
     return RateTable(table.tier, table.above_input_tokens, rates)
 
 
 def _check_unit(name: str, per: int) -> None:
     bucket = next((bucket for bucket in BUCKETS if bucket.name == name), None)
+    if bucket is None and (keyed := parse_bucket(name)) is not None:
+        bucket = Bucket(name, keyed.unit, 1)
     if bucket is None:
         raise ValueError("unknown bucket")
     # A rate in the wrong group would be wrong by a factor of a million.

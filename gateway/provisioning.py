@@ -21,12 +21,17 @@ class Loaded(NamedTuple):
 
 
 def provide_vendors() -> None:
-    """The rows of the known providers; one that an operator has changed stays as it is."""
+    """The rows of the known providers; one that an operator has changed stays as it is.
+
+    One without an address is a price book's placeholder from before its dialect was known: it is filled in.
+    """
     for slug, vendor in DIALECTS.items():
-        Provider.objects.get_or_create(
-            slug=slug,
-            defaults={"name": vendor.name, "dialect": slug, "base_url": vendor.base_url},
+        spoken = {"dialect": slug, "base_url": vendor.base_url}
+        _, created = Provider.objects.get_or_create(
+            slug=slug, defaults={"name": vendor.name, **spoken}
         )
+        if not created:
+            Provider.objects.filter(slug=slug, base_url="").update(**spoken)
 
 
 @transaction.atomic
@@ -37,7 +42,7 @@ def load_price_book(entries: Sequence[ModelEntry]) -> Loaded:
     known = set(Provider.objects.values_list("slug", flat=True))
     models = prices = 0
     for entry in entries:
-        slug, _, upstream_name = entry.name.partition("/")
+        slug = entry.name.partition("/")[0]
         if slug not in known:
             Provider.objects.create(
                 slug=slug, name=slug.replace("-", " ").title(), dialect="openai", base_url=""
@@ -47,7 +52,7 @@ def load_price_book(entries: Sequence[ModelEntry]) -> Loaded:
             name=entry.name,
             defaults={
                 "provider_id": slug,
-                "upstream_name": upstream_name,
+                "upstream_name": entry.upstream_name,
                 "aliases": list(entry.aliases),
                 "mode": entry.mode,
                 "context_length": entry.context_length,
@@ -68,7 +73,7 @@ def _book_price(entry: ModelEntry, price: PriceEntry) -> bool:
         defaults={
             "sell_bps": price.sell_bps,
             "list_is_estimated": price.list_is_estimated,
-            "source": entry.source,
+            "source": price.source,
         },
     )
     if created:

@@ -135,6 +135,52 @@ def test_a_price_per_piece_is_booked_per_piece(name, bucket, nanos):
     assert table.rates == {bucket: Rate(nanos, 1, 5000)}
 
 
+ESTIMATED = [
+    ("openai/gpt-image-2", {"image[1k]": "0.12", "image[2k]": "0.20", "image[4k]": "0.32"}),
+    ("openai/gpt-4o-image", {"request[1]": "0.12", "request[2]": "0.14", "request[4]": "0.16"}),
+    (
+        "topaz/topaz-upscale-image",
+        {"image[1]": "0.20", "image[2]": "0.20", "image[4]": "0.40", "image[8]": "0.80"},
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "rates"), ESTIMATED)
+def test_pictures_without_an_official_price_are_booked_at_twice_the_sale_price(name, rates):
+    newest = BOOK[name].prices[-1]
+    (only,) = newest.tables
+    assert only.rates == {bucket: Rate(parse_usd(usd), 1, 5000) for bucket, usd in rates.items()}
+    assert (newest.list_is_estimated, newest.effective_from) == (
+        True,
+        datetime(2026, 11, 1, tzinfo=UTC),
+    )
+    assert "estimate" in newest.source
+
+
+def test_the_vendors_own_price_of_tokens_stays_booked_with_its_own_source():
+    entry = BOOK["openai/gpt-image-2"]
+    assert [price.effective_from.date() for price in entry.prices] == [
+        date(2026, 1, 1),
+        date(2026, 11, 1),
+    ]
+    assert not entry.prices[0].list_is_estimated
+    assert (
+        entry.prices[0].source == entry.source == "https://developers.openai.com/api/docs/pricing"
+    )
+
+
+def test_one_image_model_has_three_names_and_another_is_made_by_it():
+    assert BOOK["openai/gpt-image-2"].aliases == (
+        "gpt-image-2",
+        "gpt-image-2-text-to-image",
+        "gpt-image-2-image-to-image",
+    )
+    assert BOOK["openai/gpt-4o-image"].upstream_name == "gpt-image-2"
+    assert BOOK["topaz/topaz-upscale-image"].mode == "image_upscale"
+    others = [entry for entry in BOOK.values() if entry.name != "openai/gpt-4o-image"]
+    assert all(entry.upstream_name == entry.name.split("/")[1] for entry in others)
+
+
 def test_models_are_named_by_provider_and_found_by_their_aliases():
     aliases = {alias: entry.name for entry in BOOK.values() for alias in entry.aliases}
     assert aliases["gpt-5.5"] == "openai/gpt-5.5"
@@ -152,9 +198,8 @@ def test_limits_and_retirement_are_those_of_the_vendor():
     assert not BOOK["openai/gpt-5.5"].prices[0].list_is_estimated
 
 
-def test_a_model_without_a_list_price_is_not_in_the_book():
-    assert not {"openai/gpt-4o-image", "topaz/topaz-upscale-image"} & set(BOOK)
-    assert len(BOOK) == 51
+def test_the_book_has_every_model_that_has_a_price():
+    assert len(BOOK) == 53
 
 
 def test_every_bucket_a_call_can_fill_is_one_a_vendor_can_list():
@@ -229,6 +274,29 @@ def test_an_entry_becomes_integers_and_dates(read_models):
     }
 
 
+def test_pictures_are_priced_by_a_key_or_a_matrix_of_keys(read_models):
+    keyed = {"image[2k]": "0.20", "image[2k,high]": "0.40", "image": "0.10"}
+    (entry,) = read_models(rated(per_unit=keyed))
+    assert entry.prices[0].tables[0].rates == {
+        bucket: Rate(parse_usd(usd), 1, 5000) for bucket, usd in keyed.items()
+    }
+    (entry,) = read_models(rated(per_unit={"request[4]": "0.16"}))
+    assert entry.prices[0].tables[0].rates == {"request[4]": Rate(parse_usd("0.16"), 1, 5000)}
+
+
+def test_what_the_provider_calls_a_model_follows_the_slash_unless_it_is_said(read_models):
+    plain, said = read_models(
+        model(aliases=[]), model(name="acme/two", aliases=[], upstream_name="acme-labs/two-v2")
+    )
+    assert (plain.upstream_name, said.upstream_name) == ("one", "acme-labs/two-v2")
+
+
+def test_a_price_has_its_models_source_unless_it_has_its_own(read_models):
+    second = price(effective_from="2026-12-01", source="a letter")
+    (entry,) = read_models(model(prices=[price(), second]))
+    assert [dated.source for dated in entry.prices] == ["a page", "a letter"]
+
+
 def rated(**groups: Any) -> dict[str, Any]:
     return model(prices=[price(tables=[table(**groups)])])
 
@@ -249,6 +317,14 @@ def rated(**groups: Any) -> dict[str, Any]:
         (rated(per_unit={"input": "5"}), "a rate in tokens is per 1000000, not per 1"),
         (rated(per_million={"image": "5"}), "a rate in images is per 1, not per 1000000"),
         (rated(per_million={}), "no rates"),
+        (rated(per_million={"image[2k]": "5"}), r"image\[2k\]: a rate in images is per 1, not"),
+        (rated(per_million={"request[4]": "5"}), "a rate in requests is per 1, not per 1000000"),
+        (rated(per_unit={"image[2 k]": "5"}), r"image\[2 k\]: unknown bucket"),
+        (rated(per_unit={"request[many]": "5"}), r"request\[many\]: unknown bucket"),
+        (rated(per_unit={"request": "5"}), "request: unknown bucket"),
+        (rated(per_unit={f"image[{'k' * 26}]": "5"}), "unknown bucket"),
+        (rated(per_unit={"image[2]": "5", "request[2]": "5"}), "per request do not go together"),
+        (rated(per_unit={"image": "5", "request[2]": "5"}), "per request do not go together"),
         (model(prices=[price(tables=[])]), "standard tier has no table"),
         (model(prices=[price(tables=[table(above=10)])]), "standard tier has no table"),
         (model(prices=[price(tables=[table(), table("flex", 9)])]), "flex tier has no table"),
@@ -265,6 +341,9 @@ def rated(**groups: Any) -> dict[str, Any]:
         (model(context_length=0), "a limit of tokens must be positive"),
         (model(mode="telepathy"), "Invalid enum value 'telepathy'"),
         (model(source=""), "the source is missing"),
+        (model(prices=[price(source="x" * 301)]), "the source of a price is too long"),
+        (model(upstream_name="two words"), "upstream_name 'two words' is not a model name"),
+        (model(upstream_name="x" * 121), "is not a model name"),
     ],
 )
 def test_a_faulty_entry_is_refused_by_name(read_models, entry, message):

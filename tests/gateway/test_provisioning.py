@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
+import msgspec
 import pytest
 from django.conf import settings
 from django.db import connection
@@ -27,8 +28,13 @@ BASE_URL = "http://127.0.0.1:8000/v1"
 @pytest.fixture(autouse=True)
 def _no_real_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     for slug in DIALECTS:
-        monkeypatch.delenv(f"{slug.upper()}_API_KEY", raising=False)
-        monkeypatch.delenv(f"{slug.upper()}_BASE_URL", raising=False)
+        monkeypatch.delenv(f"{variable(slug)}_API_KEY", raising=False)
+        monkeypatch.delenv(f"{variable(slug)}_BASE_URL", raising=False)
+
+
+def variable(slug: str) -> str:
+    """How the environment variables of a vendor begin."""
+    return {"black-forest-labs": "BLACK_FOREST_LABS"}.get(slug, slug.upper())
 
 
 @dataclass(frozen=True)
@@ -43,7 +49,8 @@ def book() -> Book:
 
 def test_the_price_book_is_loaded_once(book: Book) -> None:
     load_price_book(book.entries)
-    assert (Model.objects.count(), Price.objects.count()) == (len(book.entries), len(book.entries))
+    prices = sum(len(entry.prices) for entry in book.entries)
+    assert (Model.objects.count(), Price.objects.count()) == (len(book.entries), prices)
     rates = PriceRate.objects.count()
     again = load_price_book(book.entries)
     assert (again.models, again.prices) == (0, 0)
@@ -63,6 +70,33 @@ def test_the_loaded_price_is_the_one_that_the_file_says(book: Book) -> None:
         "gpt-5.5",
         ["gpt-5.5"],
     )
+
+
+def test_a_new_price_of_a_known_model_is_added_and_the_old_one_stays(book: Book) -> None:
+    load_price_book(
+        [
+            msgspec.structs.replace(entry, prices=entry.prices[:1])
+            for entry in book.entries
+            if entry.name == "openai/gpt-image-2"
+        ]
+    )
+    before = Price.objects.get(model="openai/gpt-image-2").frozen()
+    load_price_book(book.entries)
+    old, new = Price.objects.filter(model="openai/gpt-image-2").order_by("effective_from")
+    assert old.frozen() == before
+    assert "image_output" in before.tables[0].rates
+    assert set(new.frozen().tables[0].rates) == {"image[1k]", "image[2k]", "image[4k]"}
+    assert (old.list_is_estimated, new.list_is_estimated) == (False, True)
+    assert old.source == "https://developers.openai.com/api/docs/pricing"
+    assert "estimate" in new.source
+
+
+def test_a_model_is_asked_for_by_the_name_that_its_provider_knows(book: Book) -> None:
+    load_price_book(book.entries)
+    model = Model.objects.get(name="openai/gpt-4o-image")
+    assert (model.upstream_name, model.mode) == ("gpt-image-2", "image_generation")
+    upscaler = Model.objects.get(name="topaz/topaz-upscale-image")
+    assert (upscaler.provider_id, upscaler.mode) == ("topaz", "image_upscale")
 
 
 def test_a_credential_is_stored_encrypted_and_bound_to_its_channel() -> None:
@@ -125,7 +159,7 @@ def test_a_real_credential_takes_the_place_of_the_simulator(
 def test_every_vendor_can_be_real(book: Book, monkeypatch: pytest.MonkeyPatch) -> None:
     load_price_book(book.entries)
     for slug in DIALECTS:
-        monkeypatch.setenv(f"{slug.upper()}_API_KEY", f"sk-{slug}")
+        monkeypatch.setenv(f"{variable(slug)}_API_KEY", f"sk-{slug}")
     demo.seed(SIMULATOR, BASE_URL, {})
     enabled = Channel.objects.filter(is_enabled=True)
     assert dict(enabled.values_list("provider", "base_url")) == {
@@ -143,7 +177,8 @@ def test_the_simulator_is_called_at_each_vendors_own_paths(book: Book) -> None:
     channels = Channel.objects.filter(is_enabled=True).values_list("provider", "base_url")
     addresses = dict(channels)
     assert addresses.pop("gemini") == "http://127.0.0.1:1/v1beta/openai"
-    assert set(addresses) == {*DIALECTS} - {"gemini"}
+    assert addresses.pop("black-forest-labs") == addresses.pop("topaz") == "http://127.0.0.1:1"
+    assert set(addresses) == {*DIALECTS} - {"gemini", "black-forest-labs", "topaz"}
     assert set(addresses.values()) == {"http://127.0.0.1:1/v1"}
 
 
@@ -163,6 +198,14 @@ def test_a_provider_that_an_operator_has_changed_stays_as_it_is() -> None:
     provider = Provider.objects.get(slug="mistral")
     assert (provider.name, provider.dialect) == ("Ours", "openai")
     assert provider.base_url == "https://llm.example/v1"
+
+
+def test_a_provider_that_a_book_brought_before_its_dialect_was_known_gets_it() -> None:
+    Provider.objects.create(slug="xai", name="Our xAI", dialect="openai", base_url="")
+    provide_vendors()
+    provider = Provider.objects.get(slug="xai")
+    assert (provider.name, provider.dialect) == ("Our xAI", "xai")
+    assert provider.base_url == DIALECTS["xai"].base_url
 
 
 def test_providers_from_before_dialects_are_moved_to_their_own() -> None:

@@ -1,0 +1,1 @@
+"""Image tasks: what is asked for, what each model offers, and what callers see of it."""
