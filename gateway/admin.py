@@ -2,14 +2,20 @@
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin
 from django.db.models import Model as DjangoModel
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 
 from accounts.models import APIKey, Group, Membership, Organization, User
+from billing.forms import UsdField
 from billing.limits import set_limits
 from billing.models import LIMIT_NAMES, Account, AuditRun, Hold, Limit, Price, Transfer
+from billing.money import format_usd
 from gateway.models import CallRecord, Channel, Model, Provider
+
+BUDGET_NAMES = tuple(name for name in LIMIT_NAMES if name.endswith("_nanos"))
 
 
 class ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg]
@@ -39,12 +45,48 @@ class AccountsAdmin(ReadOnly):
     list_per_page = 50
 
 
+class LimitForm(forms.ModelForm):  # type: ignore[type-arg]
+    """Limits as people write them: budgets are amounts in US dollars."""
+
+    day_nanos = UsdField(label=_("Credits per day (USD)"), required=False)
+    month_nanos = UsdField(label=_("Credits per month (USD)"), required=False)
+    lifetime_nanos = UsdField(label=_("Credits in all (USD)"), required=False)
+
+    class Meta:
+        model = Limit
+        fields = ("api_key", "group", *LIMIT_NAMES)
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        for name in BUDGET_NAMES:
+            nanos = getattr(self.instance, name)
+            self.initial[name] = "" if nanos is None else format_usd(nanos)
+
+
+def _show_usd(name: str, label: Any) -> Any:
+    """A column of `Limit` as an amount."""
+
+    @admin.display(description=label, ordering=name)
+    def show(obj: Limit) -> str:
+        nanos = getattr(obj, name)
+        return "-" if nanos is None else f"${format_usd(nanos)}"
+
+    return show
+
+
 @admin.register(Limit)
 class LimitAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """Limits can be typed; what they have counted is shown. All of them emptied removes them."""
 
+    form = LimitForm
     list_per_page = 50
-    list_display = ("__str__", *LIMIT_NAMES)
+    list_display = (
+        "__str__",
+        *(name for name in LIMIT_NAMES if name not in BUDGET_NAMES),
+        _show_usd("day_nanos", _("credits per day")),
+        _show_usd("month_nanos", _("credits per month")),
+        _show_usd("lifetime_nanos", _("credits in all")),
+    )
     list_select_related = ("api_key", "group")
     raw_id_fields = ("api_key", "group")
     counters = (
@@ -52,17 +94,17 @@ class LimitAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         "window_requests",
         "window_tokens",
         "running_calls",
-        "held_nanos",
+        _show_usd("held_nanos", _("held")),
         "day",
-        "day_spent_nanos",
+        _show_usd("day_spent_nanos", _("spent this day")),
         "month",
-        "month_spent_nanos",
-        "lifetime_spent_nanos",
-        "seeded_nanos",
+        _show_usd("month_spent_nanos", _("spent this month")),
+        _show_usd("lifetime_spent_nanos", _("spent in all")),
+        _show_usd("seeded_nanos", _("spent before there were limits")),
     )
     fields = ("api_key", "group", *LIMIT_NAMES, *counters)
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[Any, ...]:
         return self.counters if obj is None else ("api_key", "group", *self.counters)
 
     def has_delete_permission(self, request: HttpRequest, obj: DjangoModel | None = None) -> bool:

@@ -37,10 +37,21 @@ def operator(people: People, client: Client) -> Client:
 
 
 def test_an_operator_adds_limits_to_a_key(operator: Client, key: APIKey) -> None:
-    answer = operator.post(f"{PATH}add/", {"api_key": key.pk, "day_nanos": "500"})
+    answer = operator.post(f"{PATH}add/", {"api_key": key.pk, "day_nanos": "1.5"})
     assert answer.status_code == 302
     limit = Limit.objects.get()
-    assert (limit.api_key, limit.day_nanos, limit.day is None) == (key, 500, False)
+    assert (limit.api_key, limit.day_nanos, limit.day is None) == (key, 1_500_000_000, False)
+
+
+def test_budgets_are_shown_and_kept_in_dollars(operator: Client, people: People) -> None:
+    limit = Limit.objects.create(group=people.group, month_nanos=12_500_000_000)
+    page = operator.get(f"{PATH}{limit.pk}/change/")
+    assert page.context["adminform"].form.initial["month_nanos"] == "12.50"
+    assert "$12.50" in operator.get(PATH).content.decode()
+    answer = operator.post(f"{PATH}{limit.pk}/change/", {"month_nanos": "12.50", "day_nanos": "2"})
+    assert answer.status_code == 302
+    limit.refresh_from_db()
+    assert (limit.month_nanos, limit.day_nanos) == (12_500_000_000, 2_000_000_000)
 
 
 def test_editing_limits_leaves_counters_that_moved_and_ignores_those_that_are_sent(
@@ -58,11 +69,17 @@ def test_editing_limits_leaves_counters_that_moved_and_ignores_those_that_are_se
     assert (limit.requests_per_minute, limit.running_calls, limit.held_nanos) == (9, 3, 70)
 
 
-@pytest.mark.parametrize("value", ["0", "-5", "1.5", "many"])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("day_nanos", value) for value in ("0", "-5", "0.0000000001", "many", "1e3")),
+        *(("requests_per_minute", value) for value in ("0", "-5", "1.5", "many")),
+    ],
+)
 def test_a_limit_that_is_no_positive_number_is_refused_in_words(
-    operator: Client, key: APIKey, value: str
+    operator: Client, key: APIKey, name: str, value: str
 ) -> None:
-    answer = operator.post(f"{PATH}add/", {"api_key": key.pk, "day_nanos": value})
+    answer = operator.post(f"{PATH}add/", {"api_key": key.pk, name: value})
     assert answer.status_code == 200
     assert answer.context["errors"]
     assert not Limit.objects.exists()
