@@ -10,7 +10,7 @@ import msgspec
 
 from billing.money import format_usd
 from gateway.call import Caller
-from gateway.errors import Forbidden, GatewayError, PaymentRequired, RateLimited, Unauthorized
+from gateway.errors import Forbidden, GatewayError, PaymentRequired, RateLimited
 
 WINDOW_S = 60
 BUDGETS = {
@@ -90,17 +90,6 @@ def rate_headers(rate: RateState | None) -> list[tuple[bytes, bytes]]:
                 (b"x-ratelimit-reset-" + name, b"%ds" % state.reset_s),
             ]
     return headers
-
-
-def check_caller(
-    caller: Caller, model_name: str, aliases: tuple[str, ...], address: str | None, now: float
-) -> None:
-    """Raises where the caller may not make this call: Unauthorized if he is expired by `now` (epoch seconds), Forbidden
-    for the address (None: not known) or the model (its canonical name and its aliases)."""
-    if caller.expires_at is not None and caller.expires_at <= now:
-        raise Unauthorized
-    check_address(caller, address)
-    check_model(caller, model_name, aliases)
 
 
 def check_address(caller: Caller, address: str | None) -> None:
