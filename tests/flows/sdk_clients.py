@@ -1,21 +1,56 @@
-"""The official clients of OpenAI, Anthropic and Google, each sync and async, pointed at a gateway."""
+"""The official clients of OpenAI, Anthropic and Google, each sync and async, at a gateway, and what they are asked."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping
+import json
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from operator import attrgetter
 from typing import Any
 
 import anthropic
 import openai
+import pytest
 from google import genai
 from google.genai import types
+from pydantic import BaseModel
 
 from tests.flows.billing_checks import Books
-from tests.world import GatewayProcess
+from tests.world import GatewayProcess, Tenant, World
 
 Speakers = Mapping[str, "Speaker"]
 """By how they call: sync, async."""
+every_way = pytest.mark.parametrize("kind", ["sync", "async"])
+
+TEXT = "Say hello to the team."
+BOTH = "Use get_weather and read_clock for Paris."
+CITY: dict[str, Any] = {
+    "type": "object",
+    "properties": {"city": {"type": "string"}},
+    "required": ["city"],
+}
+
+
+class Bridge(BaseModel):
+    """What a bridge is described by."""
+
+    name: str
+    length_m: int
+    tags: list[str]
+
+
+def cases(names: Iterable[str]) -> pytest.MarkDecorator:
+    """Each model by both of its names, each kind of client by one of them."""
+    pairs = [case for name in names for case in ((name.partition("/")[2], "sync"), (name, "async"))]
+    return pytest.mark.parametrize(("model", "kind"), pairs)
+
+
+def allow_models(world: World, tenant: Tenant, *patterns: str) -> None:
+    """The tenant's key may call these alone from now on."""
+    world.database.query(
+        "UPDATE accounts_apikey SET allowed_models = %s::jsonb WHERE id = %s",
+        json.dumps(patterns),
+        tenant.key_id,
+    )
 
 
 class Speaker:
@@ -64,23 +99,25 @@ async def _follow(method: Any, ending: str, fields: dict[str, Any]) -> tuple[lis
 @contextmanager
 def speak_openai(gateway: GatewayProcess, key: str, books: Books) -> Iterator[Speakers]:
     """OpenAI's clients with that key."""
-    given: dict[str, Any] = {"base_url": gateway.base_url, "api_key": key, "max_retries": 0}
-    plain = openai.DefaultHttpxClient(event_hooks={"response": [books.note]})
-    waiting = openai.DefaultAsyncHttpxClient(event_hooks={"response": [books.note_async]})
-    with asyncio.Runner() as runner, openai.OpenAI(**given, http_client=plain) as client:
-        made = openai.AsyncOpenAI(**given, http_client=waiting)
-        yield {"sync": Speaker(client), "async": Speaker(made, runner)}
-        runner.run(made.close())
+    with _speak(openai, "OpenAI", gateway.base_url, key, books) as speakers:
+        yield speakers
 
 
 @contextmanager
 def speak_anthropic(gateway: GatewayProcess, key: str, books: Books) -> Iterator[Speakers]:
     """Anthropic's clients with that key."""
-    given: dict[str, Any] = {"base_url": gateway.root, "api_key": key, "max_retries": 0}
-    plain = anthropic.DefaultHttpxClient(event_hooks={"response": [books.note]})
-    waiting = anthropic.DefaultAsyncHttpxClient(event_hooks={"response": [books.note_async]})
-    with asyncio.Runner() as runner, anthropic.Anthropic(**given, http_client=plain) as client:
-        made = anthropic.AsyncAnthropic(**given, http_client=waiting)
+    with _speak(anthropic, "Anthropic", gateway.root, key, books) as speakers:
+        yield speakers
+
+
+@contextmanager
+def _speak(library: Any, name: str, url: str, key: str, books: Books) -> Iterator[Speakers]:
+    """The clients of one of the two libraries that are made alike; `name`: of its sync client."""
+    given: dict[str, Any] = {"base_url": url, "api_key": key, "max_retries": 0}
+    plain = library.DefaultHttpxClient(event_hooks={"response": [books.note]})
+    waiting = library.DefaultAsyncHttpxClient(event_hooks={"response": [books.note_async]})
+    with asyncio.Runner() as runner, getattr(library, name)(**given, http_client=plain) as client:
+        made = getattr(library, f"Async{name}")(**given, http_client=waiting)
         yield {"sync": Speaker(client), "async": Speaker(made, runner)}
         runner.run(made.close())
 

@@ -1,16 +1,14 @@
 """OpenAI's clients on Chat Completions, for every vendor's models."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import openai
 import pytest
-from pydantic import BaseModel
 
-from tests.flows.billing_checks import Books, open_books
-from tests.flows.sdk_clients import Speaker, Speakers, speak_openai
-from tests.world import GatewayProcess, Tenant, World
+from tests.flows.billing_checks import Books
+from tests.flows.sdk_clients import BOTH, CITY, TEXT, Bridge, Speaker, Speakers, cases
+from tests.world import Tenant, World
 
 NATIVE = (
     "openai/gpt-5.5",
@@ -21,26 +19,15 @@ NATIVE = (
 )
 # OpenAI has these in its Responses API alone.
 TRANSLATED = ("openai/gpt-5.5-pro", "openai/gpt-5.3-codex")
-# Each model by both of its names, each kind of client by one of them.
-CASES = [
-    case
-    for name in (*NATIVE, *TRANSLATED)
-    for case in ((name.partition("/")[2], "sync"), (name, "async"))
-]
-every_model = pytest.mark.parametrize(("model", "kind"), CASES)
+pytestmark = pytest.mark.usefixtures("each_call_is_recorded_once_and_charged_as_listed")
+every_model = cases(NATIVE + TRANSLATED)
 
 CREATE = "chat.completions.create"
-TEXT = "Say hello to the team."
-BOTH = "Use get_weather and read_clock for Paris."
 WEATHER = {
     "type": "function",
     "function": {
         "name": "get_weather",
-        "parameters": {
-            "type": "object",
-            "properties": {"city": {"type": "string"}},
-            "required": ["city"],
-        },
+        "parameters": CITY,
     },
 }
 CLOCK = {
@@ -49,47 +36,10 @@ CLOCK = {
 }
 
 
-class Bridge(BaseModel):
-    """What a bridge is described by."""
-
-    name: str
-    length_m: int
-    tags: list[str]
-
-
-@pytest.fixture(scope="module")
-def gateway(world: World) -> GatewayProcess:
-    world.put_other_vendors()
-    return world.start_gateway()
-
-
 @pytest.fixture(scope="module")
 def alice(world: World) -> Tenant:
     """Rich enough for the worst case of a long prompt."""
     return world.add_tenant("Alice", balance="500")
-
-
-@pytest.fixture(scope="module")
-def books(world: World) -> Iterator[Books]:
-    with open_books(world) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def speakers(gateway: GatewayProcess, alice: Tenant, books: Books) -> Iterator[Speakers]:
-    with speak_openai(gateway, alice.key, books) as made:
-        yield made
-
-
-@pytest.fixture(autouse=True)
-def _each_call_is_recorded_once_and_charged_as_listed(books: Books) -> Iterator[None]:
-    with books.watch():
-        yield
-
-
-@pytest.fixture
-def speaker(speakers: Speakers, kind: str) -> Speaker:
-    return speakers[kind]
 
 
 def said(text: Any = TEXT) -> list[dict[str, Any]]:

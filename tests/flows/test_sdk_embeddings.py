@@ -1,21 +1,18 @@
 """OpenAI's clients on Embeddings, and one call of every model that the price book has."""
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import openai
 import pytest
 
-from tests.flows.billing_checks import BOOK, Books, open_books
-from tests.flows.sdk_clients import Speaker, Speakers, speak_openai
-from tests.world import OTHER_VENDORS, GatewayProcess, Tenant, World
+from tests.flows.billing_checks import BOOK, Books
+from tests.flows.sdk_clients import Speaker, Speakers, cases
+from tests.world import OTHER_VENDORS
 
 SMALL, LARGE = "openai/text-embedding-3-small", "openai/text-embedding-3-large"
-CASES = [
-    case for name in (SMALL, LARGE) for case in ((name.partition("/")[2], "sync"), (name, "async"))
-]
-every_model = pytest.mark.parametrize(("model", "kind"), CASES)
+pytestmark = pytest.mark.usefixtures("each_call_is_recorded_once_and_charged_as_listed")
+every_model = cases((SMALL, LARGE))
 DIMENSIONS = {"text-embedding-3-small": 1_536, "text-embedding-3-large": 3_072}
 CREATE = "embeddings.create"
 WALKED: dict[str, tuple[str, dict[str, Any]]] = {
@@ -23,35 +20,6 @@ WALKED: dict[str, tuple[str, dict[str, Any]]] = {
     "responses": ("responses.create", {"input": "Say hello."}),
     "embedding": (CREATE, {"input": "Say hello."}),
 }
-
-
-@pytest.fixture(scope="module")
-def gateway(world: World) -> GatewayProcess:
-    world.put_other_vendors()
-    return world.start_gateway()
-
-
-@pytest.fixture(scope="module")
-def books(world: World) -> Iterator[Books]:
-    with open_books(world) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def speakers(gateway: GatewayProcess, alice: Tenant, books: Books) -> Iterator[Speakers]:
-    with speak_openai(gateway, alice.key, books) as made:
-        yield made
-
-
-@pytest.fixture(autouse=True)
-def _each_call_is_recorded_once_and_charged_as_listed(books: Books) -> Iterator[None]:
-    with books.watch():
-        yield
-
-
-@pytest.fixture
-def speaker(speakers: Speakers, kind: str) -> Speaker:
-    return speakers[kind]
 
 
 @every_model

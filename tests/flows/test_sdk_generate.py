@@ -6,20 +6,26 @@ from typing import Any
 
 import pytest
 from google.genai import errors, types
-from pydantic import BaseModel
 
-from tests.flows.billing_checks import Books, open_books
-from tests.flows.sdk_clients import Speaker, Speakers, speak_google
+from tests.flows.billing_checks import Books
+from tests.flows.sdk_clients import (
+    BOTH,
+    TEXT,
+    Bridge,
+    Speaker,
+    Speakers,
+    allow_models,
+    every_way,
+    speak_google,
+)
 from tests.gateway.batching import put_limit
 from tests.world import GatewayProcess, Tenant, World
 
 BARE, FULL = "gemini-2.5-pro", "gemini/gemini-2.5-pro"
-every_way = pytest.mark.parametrize("kind", ["sync", "async"])
+pytestmark = pytest.mark.usefixtures("each_call_is_recorded_once_and_charged_as_listed")
 every_name = pytest.mark.parametrize("model", [BARE, FULL])
 
 GENERATE, STREAM = "models.generate_content", "models.generate_content_stream"
-TEXT = "Say hello to the team."
-BOTH = "Use get_weather and read_clock for Paris."
 WEATHER = types.FunctionDeclaration(
     name="get_weather",
     parameters=types.Schema(
@@ -34,49 +40,18 @@ CLOCK = types.FunctionDeclaration(
 TOOLS = types.Tool(function_declarations=[WEATHER, CLOCK])
 
 
-class Bridge(BaseModel):
-    """What a bridge is described by."""
-
-    name: str
-    length_m: int
-    tags: list[str]
-
-
 def get_weather(city: str) -> str:
     """The weather of a city."""
     return f"{len(city)} degrees"
 
 
-@pytest.fixture(scope="module")
-def gateway(world: World) -> GatewayProcess:
-    world.put_other_vendors()
-    return world.start_gateway()
-
-
-@pytest.fixture(scope="module")
-def books(world: World) -> Iterator[Books]:
-    with open_books(world) as made:
-        yield made
-
-
 @pytest.fixture(scope="module", params=["v1", "v1beta"])
 def speakers(
-    gateway: GatewayProcess, alice: Tenant, books: Books, request: pytest.FixtureRequest
+    all_vendors_gateway: GatewayProcess, alice: Tenant, books: Books, request: pytest.FixtureRequest
 ) -> Iterator[Speakers]:
     version = None if request.param == "v1" else request.param
-    with speak_google(gateway, alice.key, books, version) as made:
+    with speak_google(all_vendors_gateway, alice.key, books, version) as made:
         yield made
-
-
-@pytest.fixture(autouse=True)
-def _each_call_is_recorded_once_and_charged_as_listed(books: Books) -> Iterator[None]:
-    with books.watch():
-        yield
-
-
-@pytest.fixture
-def speaker(speakers: Speakers, kind: str) -> Speaker:
-    return speakers[kind]
 
 
 def config(**fields: Any) -> types.GenerateContentConfig:
@@ -302,24 +277,23 @@ def test_a_stream_that_fails_in_the_middle_is_an_error_and_free(
 
 
 def test_a_key_gets_the_client_s_own_errors_for_what_it_may_not(
-    gateway: GatewayProcess, world: World, books: Books, charlie: Tenant
+    all_vendors_gateway: GatewayProcess, world: World, books: Books, charlie: Tenant
 ) -> None:
     def fail(code: int, key: str) -> Any:
-        with speak_google(gateway, key, books) as made, pytest.raises(errors.ClientError) as raised:
+        with (
+            speak_google(all_vendors_gateway, key, books) as made,
+            pytest.raises(errors.ClientError) as raised,
+        ):
             made["sync"].call(GENERATE, model=BARE, contents=TEXT, config=config())
         assert raised.value.code == code
         return raised.value.status
 
     assert fail(401, "nonsense") == "UNAUTHENTICATED"
     narrow = world.add_tenant("Narrow", balance="1")
-    world.database.query(
-        "UPDATE accounts_apikey SET allowed_models = %s::jsonb WHERE id = %s",
-        '["openai/*"]',
-        narrow.key_id,
-    )
+    allow_models(world, narrow, "openai/*")
     assert fail(403, narrow.key) == "PERMISSION_DENIED"
     assert fail(402, world.add_tenant("Poor").key) == "FAILED_PRECONDITION"
     put_limit(world, key=charlie, requests_per_minute=1)
-    with speak_google(gateway, charlie.key, books) as made:
+    with speak_google(all_vendors_gateway, charlie.key, books) as made:
         assert made["sync"].call(GENERATE, model=BARE, contents=TEXT, config=config()).text
     assert fail(429, charlie.key) == "RESOURCE_EXHAUSTED"

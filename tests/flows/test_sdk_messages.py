@@ -6,25 +6,28 @@ from typing import Any
 import anthropic
 import pytest
 
-from tests.flows.billing_checks import BOOK, Books, open_books
-from tests.flows.sdk_clients import Speaker, Speakers, speak_anthropic
+from tests.flows.billing_checks import BOOK, Books
+from tests.flows.sdk_clients import (
+    BOTH,
+    CITY,
+    TEXT,
+    Speaker,
+    Speakers,
+    allow_models,
+    every_way,
+    speak_anthropic,
+)
 from tests.gateway.batching import put_limit
 from tests.world import GatewayProcess, Tenant, World
 
 BARE, FULL = "claude-sonnet-4-6", "anthropic/claude-sonnet-4-6"
-every_way = pytest.mark.parametrize("kind", ["sync", "async"])
+pytestmark = pytest.mark.usefixtures("each_call_is_recorded_once_and_charged_as_listed")
 every_name = pytest.mark.parametrize("model", [BARE, FULL])
 
 CREATE, FOLLOW = "messages.create", ("messages.stream", "get_final_message")
-TEXT = "Say hello to the team."
-BOTH = "Use get_weather and read_clock for Paris."
 WEATHER = {
     "name": "get_weather",
-    "input_schema": {
-        "type": "object",
-        "properties": {"city": {"type": "string"}},
-        "required": ["city"],
-    },
+    "input_schema": CITY,
 }
 CLOCK = {"name": "read_clock", "input_schema": {"type": "object"}}
 
@@ -44,32 +47,11 @@ THINKING = {"type": "enabled", "budget_tokens": 2_000}
 
 
 @pytest.fixture(scope="module")
-def gateway(world: World) -> GatewayProcess:
-    world.put_other_vendors()
-    return world.start_gateway()
-
-
-@pytest.fixture(scope="module")
-def books(world: World) -> Iterator[Books]:
-    with open_books(world) as made:
+def speakers(
+    all_vendors_gateway: GatewayProcess, alice: Tenant, books: Books
+) -> Iterator[Speakers]:
+    with speak_anthropic(all_vendors_gateway, alice.key, books) as made:
         yield made
-
-
-@pytest.fixture(scope="module")
-def speakers(gateway: GatewayProcess, alice: Tenant, books: Books) -> Iterator[Speakers]:
-    with speak_anthropic(gateway, alice.key, books) as made:
-        yield made
-
-
-@pytest.fixture(autouse=True)
-def _each_call_is_recorded_once_and_charged_as_listed(books: Books) -> Iterator[None]:
-    with books.watch():
-        yield
-
-
-@pytest.fixture
-def speaker(speakers: Speakers, kind: str) -> Speaker:
-    return speakers[kind]
 
 
 def asked(text: str = TEXT, /, **fields: Any) -> dict[str, Any]:
@@ -375,11 +357,7 @@ def test_a_key_gets_the_client_s_own_errors_for_what_it_may_not(
     unknown = fail(anthropic.AuthenticationError, "nonsense")
     assert (unknown["type"], unknown["code"]) == ("authentication_error", "invalid_api_key")
     narrow = world.add_tenant("Narrow", balance="1")
-    world.database.query(
-        "UPDATE accounts_apikey SET allowed_models = %s::jsonb WHERE id = %s",
-        '["openai/*"]',
-        narrow.key_id,
-    )
+    allow_models(world, narrow, "openai/*")
     barred = fail(anthropic.PermissionDeniedError, narrow.key)
     assert (barred["type"], barred["code"]) == ("permission_error", "model_not_allowed")
     poor = fail(anthropic.APIStatusError, world.add_tenant("Poor").key)

@@ -1,16 +1,14 @@
 """OpenAI's clients on Responses: for models that have it, and for models that are translated to Chat Completions."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import openai
 import pytest
-from pydantic import BaseModel
 
-from tests.flows.billing_checks import Books, open_books
-from tests.flows.sdk_clients import Speaker, Speakers, speak_openai
-from tests.world import GatewayProcess, Tenant, World
+from tests.flows.billing_checks import Books
+from tests.flows.sdk_clients import BOTH, CITY, TEXT, Bridge, Speaker, Speakers, cases
+from tests.world import Tenant
 
 NATIVE = ("openai/gpt-5.5", "openai/gpt-5.5-pro")
 TRANSLATED = (
@@ -19,26 +17,13 @@ TRANSLATED = (
     "upstage/solar-pro3",
     "deepseek/deepseek-chat",
 )
-
-
-def cases(names: tuple[str, ...]) -> Any:
-    """Each model by both of its names, each kind of client by one of them."""
-    pairs = [case for name in names for case in ((name.partition("/")[2], "sync"), (name, "async"))]
-    return pytest.mark.parametrize(("model", "kind"), pairs)
-
+pytestmark = pytest.mark.usefixtures("each_call_is_recorded_once_and_charged_as_listed")
 
 CREATE = "responses.create"
-TEXT = "Say hello to the team."
-BOTH = "Use get_weather and read_clock for Paris."
 WEATHER = {
     "type": "function",
     "name": "get_weather",
-    "parameters": {
-        "type": "object",
-        "properties": {"city": {"type": "string"}},
-        "required": ["city"],
-        "additionalProperties": False,
-    },
+    "parameters": {**CITY, "additionalProperties": False},
     "strict": True,
 }
 CLOCK = {
@@ -47,43 +32,6 @@ CLOCK = {
     "parameters": {"type": "object", "properties": {}},
     "strict": False,
 }
-
-
-class Bridge(BaseModel):
-    """What a bridge is described by."""
-
-    name: str
-    length_m: int
-    tags: list[str]
-
-
-@pytest.fixture(scope="module")
-def gateway(world: World) -> GatewayProcess:
-    world.put_other_vendors()
-    return world.start_gateway()
-
-
-@pytest.fixture(scope="module")
-def books(world: World) -> Iterator[Books]:
-    with open_books(world) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def speakers(gateway: GatewayProcess, alice: Tenant, books: Books) -> Iterator[Speakers]:
-    with speak_openai(gateway, alice.key, books) as made:
-        yield made
-
-
-@pytest.fixture(autouse=True)
-def _each_call_is_recorded_once_and_charged_as_listed(books: Books) -> Iterator[None]:
-    with books.watch():
-        yield
-
-
-@pytest.fixture
-def speaker(speakers: Speakers, kind: str) -> Speaker:
-    return speakers[kind]
 
 
 @cases(NATIVE + TRANSLATED)
