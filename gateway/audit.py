@@ -53,4 +53,48 @@ RECORD_INVARIANTS = (
     ),
 )
 
-INVARIANTS: tuple[Invariant, ...] = LEDGER_INVARIANTS + RECORD_INVARIANTS
+TASK_INVARIANTS = (
+    Invariant(
+        "tasks_hold",
+        "each unfinished task has its open hold, and each open hold without a process its unfinished task",
+        """
+        SELECT count(*) FROM (SELECT * FROM gateway_task WHERE status IN ('pending', 'processing')) t
+        FULL JOIN (SELECT * FROM billing_hold WHERE state = 'open' AND owner_id = 0) h ON h.id = t.id
+        WHERE t.id IS NULL OR h.id IS NULL OR h.amount_nanos <> t.hold_nanos OR h.account_id <> t.account_id
+        """,
+    ),
+    Invariant(
+        "tasks_settled",
+        "each ended task is charged once or released once, and its record says the same",
+        """
+        SELECT count(*) FROM gateway_task t
+        LEFT JOIN billing_hold h ON h.id = t.id
+        LEFT JOIN billing_transfer c ON c.id = t.id AND c.kind = 'capture'
+        LEFT JOIN gateway_callrecord r ON r.id = t.id AND r.source = 'task'
+        WHERE t.status IN ('completed', 'failed')
+          AND (h.id IS NULL OR r.id IS NULL OR r.group_id <> t.group_id
+               OR h.state <> CASE WHEN t.amount_nanos > 0 THEN 'captured' ELSE 'released' END
+               OR coalesce(c.amount_nanos, 0) <> t.amount_nanos OR r.amount_nanos <> t.amount_nanos
+               OR (r.status = 'completed') <> (t.status = 'completed'))
+        """,
+    ),
+    Invariant(
+        "tasks_deliver",
+        "each completed task has its pictures, and a failed one none",
+        """
+        SELECT count(*) FROM gateway_task t
+        LEFT JOIN (SELECT task_id, count(*) AS pictures FROM gateway_picture GROUP BY task_id) p ON p.task_id = t.id
+        WHERE (t.status = 'completed') <> (coalesce(p.pictures, 0) > 0)
+        """,
+    ),
+    Invariant(
+        "tasks_on_time",
+        "no task is unfinished over five minutes past its deadline",
+        """
+        SELECT count(*) FROM gateway_task
+        WHERE status IN ('pending', 'processing') AND deadline_at < now() - interval '5 minutes'
+        """,
+    ),
+)
+
+INVARIANTS: tuple[Invariant, ...] = LEDGER_INVARIANTS + RECORD_INVARIANTS + TASK_INVARIANTS

@@ -83,6 +83,7 @@ class Record(msgspec.Struct, kw_only=True):
     audio_input_tokens: int = 0
     audio_output_tokens: int = 0
     images: int = 0
+    price_key: str = ""
     basis: str = ""
     price_id: int | None = None
     hold_nanos: int = 0
@@ -142,12 +143,13 @@ class Outcome(msgspec.Struct, kw_only=True):
 
 class Call:
     """One request in flight. Made when its key is known; `endpoint` is the path's last words, such as
-    `chat/completions`."""
+    `chat/completions`; `source` is `task` where the request makes one."""
 
-    def __init__(self, call_id: UUID, caller: Caller, endpoint: str) -> None:
+    def __init__(self, call_id: UUID, caller: Caller, endpoint: str, source: str = "api") -> None:
         self.id = call_id
         self.caller = caller
         self.endpoint = endpoint
+        self.source = source
         self.created_at = time.time()
         self.started = time.perf_counter()
         self.requested_model = ""
@@ -206,6 +208,7 @@ class Call:
             organization_id=self.caller.organization_id,
             group_id=self.caller.group_id,
             api_key_id=self.caller.key_id,
+            source=self.source,
             endpoint=self.endpoint,
             model=self.price.model if self.price else clean(self.requested_model[:120]),
             status=outcome.status,

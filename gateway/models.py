@@ -12,6 +12,20 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import APIKey, Group, Organization
+from gateway.task_models import CallbackSecret, Delivery, Picture, Task, Upload
+
+__all__ = [
+    "CallRecord",
+    "CallRecordQuerySet",
+    "CallbackSecret",
+    "Channel",
+    "Delivery",
+    "Model",
+    "Picture",
+    "Provider",
+    "Task",
+    "Upload",
+]
 
 
 class Provider(models.Model):
@@ -172,6 +186,8 @@ class CallRecord(models.Model):
     audio_input_tokens = models.BigIntegerField(default=0)
     audio_output_tokens = models.BigIntegerField(default=0)
     images = models.IntegerField(default=0)
+    # Which of the price's rates for pictures applied: resolution, count or factor.
+    price_key = models.CharField(max_length=32, blank=True, default="", db_default="")
     basis = models.CharField(max_length=9, choices=Basis, blank=True)
     price_id = models.BigIntegerField(null=True)
     hold_nanos = models.BigIntegerField(default=0)

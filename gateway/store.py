@@ -25,6 +25,7 @@ from gateway.configuration import Configuration
 from gateway.credentials import BadCredential, unseal
 from gateway.limits import describe_limits
 from gateway.money_line import MoneyLine
+from gateway.rows import fetch_rows
 
 logger = logging.getLogger(__name__)
 
@@ -107,7 +108,8 @@ RESPONSE = """
 RECORD_COLUMNS = """
     r.id, r.source, r.model, r.status, r.stream, r.service_tier, r.created_at, r.duration_ms, r.first_token_ms,
     r.input_tokens, r.cached_input_tokens, r.cache_write_tokens, r.cache_write_1h_tokens, r.output_tokens,
-    r.reasoning_tokens, r.audio_input_tokens, r.audio_output_tokens, r.images, r.basis, r.price_id, r.hold_nanos,
+    r.reasoning_tokens, r.audio_input_tokens, r.audio_output_tokens, r.images, r.price_key, r.basis, r.price_id,
+    r.hold_nanos,
     r.list_nanos, r.amount_nanos, r.error_code, r.error_message, r.endpoint
 """
 
@@ -129,7 +131,7 @@ class Store:
 
     def __init__(self, configuration: Configuration) -> None:
         self._configuration = configuration
-        self._pool = AsyncConnectionPool(
+        self.pool = AsyncConnectionPool(
             configuration.database_url,
             min_size=1,
             max_size=6,
@@ -147,12 +149,12 @@ class Store:
 
     async def open(self) -> None:
         """Open the pool and register this process as an owner of holds."""
-        await self._pool.open()
+        await self.pool.open()
         rows = await self._query("INSERT INTO billing_holdowner DEFAULT VALUES RETURNING id", ())
         self.owner_id = int(rows[0]["id"])
 
     async def close(self) -> None:
-        await self._pool.close()
+        await self.pool.close()
 
     async def connect_money(self) -> MoneyLine:
         """The batcher's line, holding the lock by which others see that this process lives.
@@ -275,7 +277,7 @@ class Store:
 
         One process at a time does it; the lock ends with the transaction.
         """
-        async with self._pool.connection() as connection, connection.transaction():
+        async with self.pool.connection() as connection, connection.transaction():
             cursor = await connection.execute(
                 "SELECT pg_try_advisory_xact_lock(%s, 0) AS mine", (SWEEP_LOCK_CLASS,)
             )
@@ -302,10 +304,7 @@ class Store:
     async def _query(
         self, query: str, parameters: Sequence[Any] | dict[str, Any]
     ) -> list[dict[str, Any]]:
-        async with self._pool.connection() as connection:
-            cursor = await connection.execute(query, parameters)
-            rows: list[Any] = await cursor.fetchall()
-            return rows
+        return await fetch_rows(self.pool, query, parameters)
 
 
 def _caller(row: dict[str, Any]) -> Caller:
