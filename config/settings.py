@@ -13,6 +13,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 from psycopg.conninfo import conninfo_to_dict
 
+from config.pictures import pictures_storage
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 
@@ -108,6 +110,15 @@ GATEWAY_DRAIN_TIMEOUT_S = env_number("TOLLGATE_DRAIN_TIMEOUT_S", 5, 0)
 GATEWAY_DRAINS_MAX = int(env_number("TOLLGATE_DRAINS_MAX", 64, 0))
 GATEWAY_MONEY_TIMEOUT_S = env_number("TOLLGATE_MONEY_TIMEOUT_S", 3, 0.05)
 GATEWAY_CALLS_MAX = int(env_number("TOLLGATE_CALLS_MAX", 2048, 1))
+
+# Image tasks: gateway/task_queue.py and gateway/task_run.py.
+TASK_TIMEOUT_S = env_number("TOLLGATE_TASK_TIMEOUT_S", 900, 1)
+TASK_LEASE_S = env_number("TOLLGATE_TASK_LEASE_S", 30, 0.5)
+PICTURE_BYTES_MAX = int(env_number("TOLLGATE_PICTURE_BYTES_MAX", 50 * 1024 * 1024, 1024))
+PICTURE_PIXELS_MAX = int(env_number("TOLLGATE_PICTURE_PIXELS_MAX", 64 * 1024 * 1024, 1024))
+PICTURES_URL = env_text("TOLLGATE_PICTURES_URL", "")
+PUBLIC_URL = env_text("TOLLGATE_PUBLIC_URL", "").rstrip("/")
+ALLOW_LOOPBACK_URLS = env_flag("TOLLGATE_ALLOW_LOOPBACK_URLS", False)
 
 ALLOWED_HOSTS = env_list("TOLLGATE_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 CSRF_TRUSTED_ORIGINS = env_list("TOLLGATE_TRUSTED_ORIGINS")
@@ -227,6 +238,7 @@ STATIC_ROOT = TOLLGATE_HOME / "static"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "pictures": pictures_storage(PICTURES_URL, TOLLGATE_HOME / "pictures"),
     "staticfiles": {
         "BACKEND": "django.contrib.staticfiles.storage.ManifestStaticFilesStorage"
         if (STATIC_ROOT / "staticfiles.json").exists()
@@ -244,4 +256,6 @@ LOGGING = {
     "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": env_text("TOLLGATE_LOG_LEVEL", "INFO")},
+    # It would log each poll of each task.
+    "loggers": {"httpx": {"level": "WARNING"}},
 }

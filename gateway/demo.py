@@ -135,7 +135,7 @@ def _key(group: Group, owner: User, known: dict[str, Any]) -> str:
 
 def _channel(provider: Provider, vendor: Dialect, simulator: Simulator) -> None:
     """One enabled channel: the vendor's where the environment holds a credential for it, else the simulator's."""
-    variable = vendor.slug.upper()
+    variable = vendor.slug.upper().replace("-", "_")
     credential = os.environ.get(f"{variable}_API_KEY", "")
     if credential:
         base_url = os.environ.get(f"{variable}_BASE_URL") or vendor.base_url

@@ -72,11 +72,12 @@ class Fetched(NamedTuple):
 
 
 class Posted(NamedTuple):
-    """`excerpt`: what is printable of the first EXCERPT_BYTES of the answer."""
+    """`excerpt`: what is printable of the first EXCERPT_BYTES of the answer. `retry_after`: that header as it came."""
 
     status: int
     ms: int
     excerpt: str
+    retry_after: str = ""
 
 
 def resolve_name(name: str) -> list[str]:
@@ -131,7 +132,7 @@ def post(
     backend = _Pinned(_find_addresses(destination, network.resolve, deadline), deadline)
     with _exchange("POST", destination, headers, body, backend, network.tls) as answer:
         ms = round((time.monotonic() - begun) * 1_000)
-        return Posted(answer.status, ms, _read_excerpt(answer))
+        return Posted(answer.status, ms, _read_excerpt(answer), _header(answer, b"retry-after"))
 
 
 def _follow(base: Destination, location: str, policy: Policy) -> Destination:

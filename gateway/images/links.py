@@ -16,7 +16,7 @@ _KEY_LABEL = b"tollgate picture links 1"
 
 
 class BadLink(Exception):
-    """Forged, or expired. Who holds the link is told neither; `is_expired` is for logs."""
+    """Forged, or expired: only who has a good link may be told that its time is over."""
 
     def __init__(self, *, is_expired: bool) -> None:
         super().__init__("expired" if is_expired else "forged")

@@ -5,16 +5,24 @@ from types import MappingProxyType
 
 from gateway.providers.anthropic import ANTHROPIC
 from gateway.providers.base import Dialect
+from gateway.providers.black_forest_labs import BLACK_FOREST_LABS
 from gateway.providers.deepseek import DEEPSEEK
 from gateway.providers.gemini import GEMINI
 from gateway.providers.mistral import MISTRAL
 from gateway.providers.openai import OPENAI
+from gateway.providers.topaz import TOPAZ
 from gateway.providers.upstage import UPSTAGE
 from gateway.providers.xai import XAI
 
-DIALECTS: Mapping[str, Dialect] = MappingProxyType(
-    {
-        dialect.slug: dialect
-        for dialect in (OPENAI, ANTHROPIC, GEMINI, UPSTAGE, DEEPSEEK, XAI, MISTRAL)
-    }
+_ALL = (
+    OPENAI,
+    ANTHROPIC,
+    GEMINI,
+    UPSTAGE,
+    DEEPSEEK,
+    XAI,
+    MISTRAL,
+    BLACK_FOREST_LABS,
+    TOPAZ,
 )
+DIALECTS: Mapping[str, Dialect] = MappingProxyType({dialect.slug: dialect for dialect in _ALL})

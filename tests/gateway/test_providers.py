@@ -4,8 +4,11 @@ from typing import Any
 
 import pytest
 
+from gateway.catalog import Channel, Model
+from gateway.exchange import choose_exchange
 from gateway.providers import DIALECTS
 from gateway.providers.base import Dialect
+from gateway.surfaces import SURFACES
 
 KEY = "sk-secret"
 MODEL = "some-model"
@@ -42,6 +45,9 @@ ADDRESSES = [
     ("mistral", "embeddings", "https://api.mistral.ai/v1/embeddings"),
 ]
 VENDORS = pytest.mark.parametrize("dialect", DIALECTS.values(), ids=DIALECTS)
+# Workers alone speak to the other vendors, which make pictures.
+CHATTING = {slug: dialect for slug, dialect in DIALECTS.items() if "chat" in dialect.paths}
+CHATTING_VENDORS = pytest.mark.parametrize("dialect", CHATTING.values(), ids=CHATTING)
 
 
 def url(slug: str, surface: str, base_url: str | None = None, **changes: Any) -> str:
@@ -69,7 +75,7 @@ def test_every_surface_but_counting_has_a_reader(dialect: Dialect) -> None:
     assert set(dialect.usage) == set(dialect.paths) - counting
 
 
-@VENDORS
+@CHATTING_VENDORS
 def test_a_channel_may_be_anywhere(dialect: Dialect) -> None:
     here = dialect.url("http://127.0.0.1:9/v1", "chat", MODEL, stream=True)
     assert here == "http://127.0.0.1:9/v1/chat/completions"
@@ -90,7 +96,7 @@ def test_a_dialect_cannot_be_changed(dialect: Dialect) -> None:
         dialect.base_url = "https://elsewhere.example"  # type: ignore[misc]
 
 
-@VENDORS
+@CHATTING_VENDORS
 def test_chat_is_signed_with_a_bearer_token(dialect: Dialect) -> None:
     assert dialect.headers("chat", KEY) == [SIGNED]
 
@@ -104,6 +110,37 @@ def test_anthropics_own_api_takes_its_key_and_a_version(surface: str) -> None:
 @pytest.mark.parametrize("surface", ["generate", "generate/count_tokens", "models"])
 def test_geminis_own_api_takes_its_key_in_a_header(surface: str) -> None:
     assert DIALECTS["gemini"].headers(surface, KEY) == [("x-goog-api-key", KEY)]
+
+
+@pytest.mark.parametrize(
+    ("slug", "base_url", "probed", "header"),
+    [
+        ("black-forest-labs", "https://api.bfl.ai", "/v1/credits", "x-key"),
+        ("black-forest-labs", "https://api.bfl.ai/", "/v1/credits", "x-key"),
+        ("black-forest-labs", "https://api.bfl.ai/v1", "/v1/credits", "x-key"),
+        ("topaz", "https://api.topazlabs.com/", "/account/v1/credits/balance", "x-api-key"),
+    ],
+)
+def test_vendors_of_pictures_are_asked_for_the_balance(
+    slug: str, base_url: str, probed: str, header: str
+) -> None:
+    address, headers = DIALECTS[slug].probe(base_url, KEY)
+    assert address == DIALECTS[slug].base_url + probed
+    assert headers == [(header, KEY)]
+
+
+@pytest.mark.parametrize("slug", ["black-forest-labs", "topaz"])
+@pytest.mark.parametrize("mode", ["chat", "responses", "embedding"])
+@pytest.mark.parametrize("surface", SURFACES)
+def test_no_call_of_the_data_plane_goes_to_a_vendor_of_pictures(
+    slug: str, mode: str, surface: str
+) -> None:
+    model = Model(name="any/model", provider=slug, upstream_name=MODEL, mode=mode)
+    channel = Channel(
+        id=1, provider=slug, dialect=slug, name="main", base_url="https://x.example",
+        credential=KEY, priority=0, weight=1, model_map={"any/model": MODEL},
+    )  # fmt: skip
+    assert choose_exchange(SURFACES[surface], model, channel) is None
 
 
 @pytest.mark.parametrize("surface", ["chat", "messages", "messages/count_tokens"])
@@ -177,7 +214,7 @@ def test_reasoning_beside_the_completion_is_read_where_the_vendor_puts_it_there(
         "completion_tokens_details": {"reasoning_tokens": 20},
     }
     outputs = {}
-    for slug, dialect in DIALECTS.items():
+    for slug, dialect in CHATTING.items():
         usage = dialect.usage["chat"](report)
         outputs[slug] = None if usage is None else usage.output_tokens
     assert outputs.pop("xai") == 70
