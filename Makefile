@@ -9,7 +9,7 @@ WITH_DATABASE := $(BIN)/python -m config.embedded exec --tests --
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: run test check format bench clean help browser
+.PHONY: run test check format bench clean help packages
 .DELETE_ON_ERROR:
 
 ## run: start Tollgate on 127.0.0.1:8000; Ctrl-C stops it (PORT, HOST, WORKERS, TOLLGATE_HOME,
@@ -18,7 +18,7 @@ run: .venv/runtime
 	@exec $(BIN)/python -m config.run --die-with-parent
 
 ## test: run every test, or those that ARGS names (ARGS="tests/billing -k price")
-test: .venv/development browser
+test: .venv/development packages
 	@$(WITH_DATABASE) $(BIN)/python -m pytest $(ARGS)
 
 ## check: lint, format, types, import rules, migrations in step, Django's own checks
@@ -85,17 +85,22 @@ $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input \
     --require-hashes -r $(1)
 endef
 
-# Tests in a browser need one, and fonts for Chinese, Japanese and Korean.
-browser:
-	@if ! { command -v chromium || command -v chromium-browser || command -v google-chrome; } \
-	    >/dev/null; then \
+# Tests need a browser with fonts for Chinese, Japanese and Korean, and both brokers of production.
+packages:
+	@missing=; \
+	{ command -v chromium || command -v chromium-browser || command -v google-chrome; } \
+	    >/dev/null || missing="chromium fonts-noto-cjk"; \
+	command -v redis-server >/dev/null || missing="$$missing redis-server"; \
+	{ command -v rabbitmq-server || [ -x /usr/sbin/rabbitmq-server ]; } >/dev/null || \
+	    missing="$$missing rabbitmq-server"; \
+	if [ -n "$$missing" ]; then \
 	    if [ "$$(id -u)" = 0 ] && [ -e /etc/debian_version ]; then \
-	        echo "Installing chromium and fonts-noto-cjk for the browser tests..."; \
-	        { apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y \
-	            --no-install-recommends chromium fonts-noto-cjk >/dev/null; } || \
-	            echo "chromium could not be installed; the browser tests say so." >&2; \
+	        echo "Installing for the tests: $$missing..."; \
+	        { apt-get -qq update && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get -qq \
+	            install -y --no-install-recommends $$missing >/dev/null; } || \
+	            echo "Not installed: $$missing; the tests that need it say so." >&2; \
 	    else \
-	        echo "No chromium here; the browser tests say so. Debian: apt-get install" \
-	            "chromium fonts-noto-cjk" >&2; \
+	        echo "Not here: $$missing; the tests that need it say so. Debian: apt-get install" \
+	            "$$missing" >&2; \
 	    fi; \
 	fi

@@ -2,6 +2,9 @@
 
 The broker only wakes workers; what must not be lost stands in PostgreSQL. So the built-in default, a folder of
 files, is enough for one machine; Redis or RabbitMQ are named by CELERY_BROKER_URL.
+
+Three queues, so that nothing waits behind pictures: `celery` has the clock's jobs, `callbacks` the messages to callers'
+addresses, `tasks` the image tasks.
 """
 
 import os
@@ -13,37 +16,73 @@ from django.conf import settings
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 POLL_S = 0.2
+CONNECT_TIMEOUT_S = 1.0
+# Must be longer than a read of Redis waits for a message, which is a second.
+SILENCE_TIMEOUT_S = 2.0
+SWEEP_S = 2.0
+# What a sweep would find the next one finds too: a queue that nobody read for an hour has a minute's worth of them.
+SWEEP_LIFETIME_S = 60
 
 
-def _transport_options(broker_url: str) -> dict[str, Any]:
-    """The folders of the file broker: what one side writes the other reads."""
-    if not broker_url.startswith("filesystem:"):
-        return {}
-    folder = settings.CELERY_BROKER_FOLDER
-    for name in ("messages", "control"):
-        (folder / name).mkdir(parents=True, exist_ok=True)
-    messages = str(folder / "messages")
-    return {
-        "data_folder_in": messages,
-        "data_folder_out": messages,
-        "control_folder": str(folder / "control"),
-        "polling_interval": POLL_S,
-    }
+def broker_options(broker_url: str) -> dict[str, Any]:
+    """The settings of Celery that depend on the broker."""
+    scheme = broker_url.partition(":")[0]
+    if scheme == "filesystem":
+        folder = settings.CELERY_BROKER_FOLDER / "messages"
+        return {
+            "broker_transport": "config.file_broker:Transport",
+            "broker_transport_options": {"folder": str(folder), "polling_interval": POLL_S},
+            # That would have to reach every worker; a message in a folder reaches one.
+            "worker_enable_remote_control": False,
+        }
+    if scheme in ("redis", "rediss"):
+        timeouts = {
+            "socket_connect_timeout": CONNECT_TIMEOUT_S,
+            "socket_timeout": SILENCE_TIMEOUT_S,
+            "socket_keepalive": True,
+        }
+        return {"broker_transport_options": timeouts}
+    return {"broker_heartbeat": 10}
+
+
+def _queue(name: str) -> dict[str, str]:
+    return {"exchange": name, "exchange_type": "direct", "routing_key": name}
+
+
+def _sweep(task: str) -> dict[str, Any]:
+    options = {"expires": SWEEP_LIFETIME_S, "expiration": SWEEP_LIFETIME_S}
+    return {"task": task, "schedule": SWEEP_S, "options": options}
 
 
 app = Celery("tollgate")
 app.conf.update(
     broker_url=settings.CELERY_BROKER_URL,
-    broker_transport_options=_transport_options(settings.CELERY_BROKER_URL),
+    broker_connection_timeout=CONNECT_TIMEOUT_S,
     broker_connection_retry_on_startup=True,
+    broker_connection_max_retries=None,
+    task_queues={name: _queue(name) for name in ("celery", "tasks", "callbacks")},
+    task_default_queue="celery",
+    task_default_exchange="celery",
+    task_default_routing_key="celery",
+    task_routes={
+        "gateway.tasks.run_next_task": {"queue": "tasks"},
+        "gateway.tasks.send_next_delivery": {"queue": "callbacks"},
+    },
+    task_publish_retry_policy={"max_retries": 1, "interval_start": 0.1},
     task_ignore_result=True,
-    task_acks_late=True,
+    # Every job can be run twice or not at all without harm; one that kills its worker shall not come back.
+    task_acks_late=False,
     worker_prefetch_multiplier=1,
     worker_hijack_root_logger=False,
+    worker_timer_precision=0.25,  # its clock is waited for at the end
     timezone="UTC",
     beat_schedule={
         "audit the ledger": {"task": "gateway.tasks.audit_ledger", "schedule": 60.0},
         "forget old sessions": {"task": "gateway.tasks.clear_sessions", "schedule": 6 * 3600.0},
+        "sweep tasks": _sweep("gateway.tasks.sweep_tasks"),
+        "sweep deliveries": _sweep("gateway.tasks.sweep_deliveries"),
+        "delete old files": {"task": "gateway.tasks.delete_overdue_files", "schedule": 600.0},
     },
+    **broker_options(settings.CELERY_BROKER_URL),
 )
 app.autodiscover_tasks()

@@ -1,8 +1,8 @@
 """`python -m config.run`, behind `make run`: the whole of Tollgate from one command.
 
 It reads PORT (8000; 0 picks a free one), HOST (127.0.0.1), TOLLGATE_HOME (./var), WORKERS (1),
-DATABASE_URL (else the built-in PostgreSQL) and CELERY_BROKER_URL (else files below the home
-folder).
+TOLLGATE_TASK_CONCURRENCY (16: image tasks at a time), DATABASE_URL (else the built-in PostgreSQL)
+and CELERY_BROKER_URL (else files below the home folder).
 """
 
 import argparse
@@ -43,6 +43,7 @@ ROOT = Path(__file__).resolve().parent.parent
 DRAIN_S = 9  # granian's own limit for open answers; ours, a second later, kills what is left
 ORPHAN_PATIENCE_S = 1.5
 BACKLOG = 4096
+CLOCK_THREADS = 8
 TAKEN_PORT_PATIENCE_S = 1.5
 DEMO_MODEL = "openai/gpt-5.5"
 ANY_ADDRESS = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - read, not bound
@@ -61,6 +62,7 @@ class Site:
     host: str
     port: int
     workers: int
+    tasks_at_once: int = 16
 
     @property
     def reachable_host(self) -> str:
@@ -80,6 +82,7 @@ def read_site(environ: Mapping[str, str]) -> Site:
         host=environ.get("HOST") or "127.0.0.1",
         port=_number(environ, "PORT", 8000, range(65_536)),
         workers=_number(environ, "WORKERS", 1, range(1, 257)),
+        tasks_at_once=_number(environ, "TOLLGATE_TASK_CONCURRENCY", 16, range(1, 257)),
     )
 
 
@@ -185,15 +188,24 @@ def seed_demo(site: Site, simulator_key: str) -> Step:
 
 
 def celery(site: Site) -> list[Service]:
-    """The worker and the clock of the background jobs."""
+    """The clock of the background jobs, a worker for what it asks for and for callbacks, and one for image tasks, so
+    that neither waits for the other."""
     command = [sys.executable, "-m", "celery", "-A", "config"]
-    worker = [*command, "worker", "--pool", "threads", "--concurrency", "2"]
-    # One worker has nobody to gossip with, and looking for others costs a second at start.
-    worker += ["--loglevel", "warning", "--without-gossip", "--without-mingle"]
+
+    def worker(name: str, queues: str, threads: int) -> tuple[str, ...]:
+        argv = [*command, "worker", "--queues", queues, "--hostname", f"{name}@%h"]
+        argv += ["--pool", "threads", "--concurrency", str(threads), "--loglevel", "warning"]
+        # They have nobody to gossip with, and looking for others costs a second at start.
+        return (*argv, "--without-gossip", "--without-mingle", "--without-heartbeat")
+
     beat = [*command, "beat", "--loglevel", "warning"]
     # No pid file: one that outlives a kill -9 would keep beat from starting.
     beat += ["--schedule", str(site.home / "celerybeat-schedule"), "--pidfile", ""]
-    return [Service("celery worker", tuple(worker)), Service("celery beat", tuple(beat))]
+    return [
+        Service("celery worker", worker("celery", "celery,callbacks", CLOCK_THREADS)),
+        Service("task worker", worker("tasks", "tasks", site.tasks_at_once)),
+        Service("celery beat", tuple(beat)),
+    ]
 
 
 def granian(site: Site, application: str) -> tuple[str, ...]:

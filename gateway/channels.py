@@ -1,13 +1,16 @@
 """What operators do with channels: set them up, take them out, and change the key under which credentials lie."""
 
 from typing import NamedTuple
+from uuid import UUID
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.utils import timezone
 
+from gateway.callback_secrets import secret_owner
 from gateway.credentials import BadCredential, seal, unseal
-from gateway.models import Channel, Provider
+from gateway.models import CallbackSecret, Channel, Provider
 from gateway.provisioning import put_channel
 
 
@@ -21,7 +24,8 @@ class Change(NamedTuple):
 
 
 class Resealed(NamedTuple):
-    """Channels that lie under the current key now, that did before, and (`provider:name`) that open under no key."""
+    """Secrets that lie under the current key now, that did before, and whose they are that open under no key
+    (`provider:name`, `callback:<key id>`)."""
 
     resealed: int
     current: int
@@ -46,29 +50,57 @@ def set_channel(provider: Provider, name: str, credential: str, change: Change) 
 
 
 def reseal_credentials() -> Resealed:
-    """Encrypt under the current key what still lies under an old one. Each row is a transaction of its own, so that
-    another run goes on where one was stopped."""
-    resealed = current = 0
-    unreadable = []
+    """Encrypt under the current key what still lies under an old one: channels' credentials, and what signs callbacks.
+    Each row is a transaction of its own, so that another run goes on where one was stopped."""
+    tally = _Tally()
     for pk in Channel.objects.order_by("pk").values_list("pk", flat=True):
         with transaction.atomic():
-            channel = Channel.objects.select_for_update().filter(pk=pk).first()
-            if channel is None:
-                continue
-            owner = f"{channel.provider_id}:{channel.name}"
-            sealed = bytes(channel.credential)
-            try:
-                unseal(sealed, settings.CREDENTIAL_KEYS[:1], owner)
-                current += 1
-                continue
-            except BadCredential:
-                pass
-            try:
-                credential = unseal(sealed, settings.CREDENTIAL_KEYS[1:], owner)
-            except BadCredential:
-                unreadable.append(owner)
-                continue
-            channel.credential = seal(credential, settings.CREDENTIAL_KEY, owner)
-            channel.save(update_fields=["credential"])
-            resealed += 1
-    return Resealed(resealed, current, tuple(unreadable))
+            _reseal_channel(pk, tally)
+    for key_id in CallbackSecret.objects.order_by("pk").values_list("pk", flat=True):
+        with transaction.atomic():
+            _reseal_callback_secret(key_id, tally)
+    return Resealed(tally.resealed, tally.current, tuple(tally.unreadable))
+
+
+def _reseal_channel(pk: int, tally: "_Tally") -> None:
+    channel = Channel.objects.select_for_update().filter(pk=pk).first()
+    if channel is None:
+        return
+    before = bytes(channel.credential)
+    channel.credential = tally.reseal(before, f"{channel.provider_id}:{channel.name}")
+    if channel.credential != before:
+        channel.save(update_fields=["credential"])
+
+
+def _reseal_callback_secret(key_id: UUID, tally: "_Tally") -> None:
+    row = CallbackSecret.objects.select_for_update().filter(pk=key_id).first()
+    if row is None:
+        return
+    row.sealed = tally.reseal(bytes(row.sealed), secret_owner(key_id))
+    if row.previous_until is not None and row.previous_until <= timezone.now():
+        row.previous = row.previous_until = None  # it signs no more
+    if row.previous is not None:
+        row.previous = tally.reseal(bytes(row.previous), secret_owner(key_id))
+    row.save(update_fields=["sealed", "previous", "previous_until"])
+
+
+class _Tally:
+    def __init__(self) -> None:
+        self.resealed = self.current = 0
+        self.unreadable: list[str] = []
+
+    def reseal(self, sealed: bytes, owner: str) -> bytes:
+        """The same under the current key, where it opens at all; unchanged otherwise."""
+        try:
+            unseal(sealed, settings.CREDENTIAL_KEYS[:1], owner)
+            self.current += 1
+            return sealed
+        except BadCredential:
+            pass
+        try:
+            text = unseal(sealed, settings.CREDENTIAL_KEYS[1:], owner)
+        except BadCredential:
+            self.unreadable.append(owner)
+            return sealed
+        self.resealed += 1
+        return seal(text, settings.CREDENTIAL_KEY, owner)

@@ -1,17 +1,22 @@
-"""Jobs that beat starts. Each can be run twice or not at all without harm."""
+"""Jobs that beat and nudges start. Each can be run twice or not at all without harm."""
 
 import logging
 
 from celery import shared_task
+from celery.worker import state
 from django.core.management import call_command
 
 from billing.audit import count_violations
 from billing.models import AuditRun
+from gateway import callbacks, picture_store, task_queue
 from gateway.audit import INVARIANTS
+from gateway.nudge import nudge_deliveries, nudge_tasks
+from gateway.task_run import run_task
 
 logger = logging.getLogger(__name__)
 
 RUNS_KEPT = 10_000
+FILES_AT_ONCE = 1_000
 
 
 @shared_task  # type: ignore[untyped-decorator]
@@ -30,3 +35,65 @@ def audit_ledger() -> int:
 def clear_sessions() -> None:
     """Delete sessions that have ended."""
     call_command("clearsessions")
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def run_next_task() -> bool:
+    """Claim one task that is due and bring it to its end. False: there was none, or this worker is about to stop.
+
+    If more than this one are due, another worker is woken; before, since a broker may keep us waiting and nobody renews
+    the lease meanwhile.
+    """
+    if is_stopping():
+        return False
+    if task_queue.has_due_tasks(2):
+        nudge_tasks()
+    claim = task_queue.claim_task()
+    if claim is None:
+        return False
+    run_task(claim, is_stopping)
+    if claim.callback_url:
+        nudge_deliveries()
+    return True
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def sweep_tasks() -> int:
+    """End what is past its deadline, and wake workers for tasks whose nudge or worker was lost. Answers how many were
+    ended."""
+    ended = task_queue.expire_tasks()
+    for _ in range(task_queue.take_nudges()):
+        nudge_tasks()
+    if ended:
+        nudge_deliveries()
+    return ended
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def send_next_delivery() -> bool:
+    """Send one callback that is due, and have somebody look for the next. False: there was none."""
+    if is_stopping() or not callbacks.send_next_delivery():
+        return False
+    nudge_deliveries()
+    return True
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def sweep_deliveries() -> int:
+    """Wake workers for callbacks that are due. Answers how many."""
+    count = callbacks.sweep_deliveries()
+    for _ in range(count):
+        nudge_deliveries()
+    return count
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def delete_overdue_files() -> int:
+    """Delete the files of pictures and uploads whose time is over. Answers how many."""
+    return picture_store.delete_overdue(FILES_AT_ONCE)
+
+
+def is_stopping() -> bool:
+    """Whether this worker was asked to end. The asking is an exit code, and 0 is one."""
+    asked = (state.should_stop, state.should_terminate)
+    return any(code is not None and code is not False for code in asked)

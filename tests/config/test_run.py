@@ -1,5 +1,6 @@
 import fcntl
 import http.client
+import itertools
 import json
 import os
 import re
@@ -301,6 +302,11 @@ def test_a_second_supervisor_on_the_same_home_is_refused(fake, until):
         ("PORT", "80a", "PORT must be a number from 0 to 65535, not '80a'"),
         ("PORT", "70000", "PORT must be a number from 0 to 65535, not '70000'"),
         ("WORKERS", "0", "WORKERS must be a number from 1 to 256, not '0'"),
+        (
+            "TOLLGATE_TASK_CONCURRENCY",
+            "x",
+            "TOLLGATE_TASK_CONCURRENCY must be a number from 1 to 256",
+        ),
         ("HOST", "192.0.2.7", "cannot listen on HOST=192.0.2.7 PORT="),
         ("HOST", "no host", "cannot listen on HOST=no host PORT="),
     ],
@@ -375,6 +381,7 @@ def test_the_plan_starts_the_web_last_and_stops_it_first(home):
         "simulator",
         "demo data",
         "celery worker",
+        "task worker",
         "celery beat",
         "web and gateway",
     ]
@@ -388,6 +395,19 @@ def test_the_plan_starts_the_web_last_and_stops_it_first(home):
     assert "{simulator_url}" in seed.argv
     assert site.address == "http://127.0.0.1:8000"
     assert run.Site(home, "::", 8000, 1).address == "http://[::1]:8000"
+
+
+def test_what_the_clock_asks_for_does_not_wait_for_tasks(home):
+    environ = {"TOLLGATE_HOME": str(home), "TOLLGATE_TASK_CONCURRENCY": "40"}
+    workers = {
+        name: dict(itertools.pairwise(argv))
+        for name, argv in ((one.name, one.argv) for one in run.celery(run.read_site(environ)))
+    }
+    assert workers["celery worker"]["--queues"] == "celery,callbacks"
+    assert workers["task worker"]["--queues"] == "tasks"
+    assert workers["task worker"]["--concurrency"] == "40"
+    assert workers["task worker"]["--hostname"] != workers["celery worker"]["--hostname"]
+    assert run.read_site({}).tasks_at_once == 16
 
 
 def test_waits_grow_to_a_limit():

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -14,16 +15,20 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.management import CommandError, call_command
 from django.test import Client
+from django.utils import timezone
 from uvloop import run as run_loop
 
+from accounts.models import APIKey
+from accounts.services import issue_key
 from gateway.channels import reseal_credentials
 from gateway.configuration import Configuration
 from gateway.credentials import seal, unseal
-from gateway.models import Channel, Model, Provider
+from gateway.models import CallbackSecret, Channel, Model, Provider
 from gateway.provisioning import provide_vendors, put_channel
 from gateway.store import Store
 from tests.flows.canned import completion
 from tests.gateway.far_end import threaded_far_end, whole
+from tests.people import make_people
 from tests.world import ROOT, World, client
 
 pytestmark = [
@@ -252,6 +257,51 @@ def test_one_that_opens_under_no_key_is_named_kept_and_fails_the_command(rotated
     assert "openai:lost" in err.getvalue()
     assert "sk-" not in out.getvalue() + err.getvalue()
     assert bytes(Channel.objects.get(name="lost").credential) == kept
+
+
+def callback_secret_under(key: bytes, api_key: APIKey, **fields: Any) -> CallbackSecret:
+    owner = f"callback:{api_key.pk}"
+    sealed = {name: seal(name, key, owner) for name in ("sealed", "previous")}
+    return CallbackSecret.objects.create(api_key=api_key, **sealed, **fields)
+
+
+def test_secrets_of_callbacks_are_resealed_too(rotated: bytes) -> None:
+    people = make_people()
+    api_key = issue_key(people.group, people.alice, "ci")[0]
+    tomorrow = timezone.now() + timedelta(days=1)
+    row = callback_secret_under(OLD, api_key, previous_until=tomorrow)
+    done = reseal_credentials()
+    assert (done.resealed, done.current, done.unreadable) == (4, 1, ())
+    row.refresh_from_db()
+    owner = f"callback:{api_key.pk}"
+    assert unseal(bytes(row.sealed), (rotated,), owner) == "sealed"
+    assert unseal(bytes(row.previous or b""), (rotated,), owner) == "previous"
+    assert row.previous_until == tomorrow
+    again = reseal_credentials()
+    assert (again.resealed, again.current) == (0, 5)
+
+
+def test_a_callback_s_old_secret_that_signs_no_more_is_dropped(rotated: bytes) -> None:
+    people = make_people()
+    api_key = issue_key(people.group, people.alice, "ci")[0]
+    row = callback_secret_under(rotated, api_key, previous_until=timezone.now())
+    CallbackSecret.objects.update(previous=b"under a key that nobody has any more")
+    assert reseal_credentials().unreadable == ()
+    row.refresh_from_db()
+    assert (row.previous, row.previous_until) == (None, None)
+
+
+def test_a_callback_secret_that_opens_under_no_key_fails_the_command(rotated: bytes) -> None:
+    people = make_people()
+    api_key = issue_key(people.group, people.alice, "ci")[0]
+    callback_secret_under(os.urandom(32), api_key)
+    kept = bytes(CallbackSecret.objects.get().sealed)
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.raises(SystemExit):
+        call_command("reseal_credentials", stdout=out, stderr=err)
+    assert f"callback:{api_key.pk}: " in err.getvalue()
+    assert "rotate it" in err.getvalue()
+    assert bytes(CallbackSecret.objects.get().sealed) == kept
 
 
 def test_a_gateway_opens_what_lies_under_an_old_key_and_a_command_moves_it(
