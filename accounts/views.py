@@ -3,12 +3,13 @@
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, cast
+from uuid import UUID
 
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
@@ -50,6 +51,12 @@ def signed_in(
         return redirect_to_login(request.get_full_path())
 
     return never_cache(cast("Callable[Concatenate[HttpRequest, P], HttpResponse]", guarded))
+
+
+def find_group(request: MemberRequest, group_id: UUID) -> Group:
+    """The group, with its organization. Raises Http404 where the user may not see it."""
+    groups = Group.objects.visible_to(request.user).select_related("organization")
+    return get_object_or_404(groups, pk=group_id)
 
 
 @require_safe

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
-from django.db.models import Q, QuerySet, Sum
+from django.db.models import Model, Q, QuerySet, Sum
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -31,6 +31,7 @@ ACCOUNT_LABELS = {
 }
 
 Row = TypeVar("Row")
+IdRow = TypeVar("IdRow", bound=Model)
 
 
 class Page(NamedTuple, Generic[Row]):
@@ -121,6 +122,23 @@ def cut_page(
     older = shown_ids[-1] if more else None
     newer = shown_ids[0] if before is not None and shown else None
     return Page(shown, older, newer)
+
+
+def page_by_id(
+    rows: QuerySet[IdRow], size: int, *, before: UUID | None = None, after: UUID | None = None
+) -> Page[IdRow]:
+    """Of rows that are ordered newest first, the newest page, or the one older than `before` or newer than `after`.
+
+    Going newer, what is left above a full page is not a page of its own: the newest page is answered instead.
+    """
+    if after is not None:
+        found = list(rows.filter(id__gt=after).order_by("id")[: size + 1])
+        if len(found) <= size:
+            return page_by_id(rows, size)
+    else:
+        older = rows if before is None else rows.filter(id__lt=before)
+        found = list(older[: size + 1])
+    return cut_page(found, size, [row.pk for row in found], after, before)
 
 
 def read_statement(

@@ -17,7 +17,7 @@ from accounts import services
 from accounts.forms import GroupForm
 from accounts.ids import uuid7
 from accounts.models import Group, Organization
-from accounts.views import MemberRequest, signed_in
+from accounts.views import MemberRequest, find_group, signed_in
 from billing import ledger
 from billing.errors import InsufficientCredit, LedgerError, OperationConflict
 from billing.forms import ConfirmedMoveForm, MoveForm, OrganizationFilterForm, StatementFilterForm
@@ -42,9 +42,7 @@ PREVIEW_ID = "move-preview"
 @signed_in
 def credits(request: MemberRequest, group_id: UUID) -> HttpResponse:
     """What a group has, and every transfer of its wallet."""
-    group = get_object_or_404(
-        Group.objects.visible_to(request.user).select_related("organization"), pk=group_id
-    )
+    group = find_group(request, group_id)
     frame = group_frame(request.user, group)
     form = StatementFilterForm(request.GET)
     kind = form.cleaned_data["kind"] if form.is_valid() else ""

@@ -9,8 +9,10 @@ from django.conf import settings
 from django.core.asgi import get_asgi_application
 
 from config.process import die_with_parent
+from gateway.addresses import Policy
 from gateway.app import Gateway, create_app
 from gateway.configuration import Configuration
+from gateway.images.links import derive_link_key
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
@@ -38,6 +40,12 @@ def configuration_from_settings() -> Configuration:
         drains_max=settings.GATEWAY_DRAINS_MAX,
         money_timeout_s=settings.GATEWAY_MONEY_TIMEOUT_S,
         calls_max=settings.GATEWAY_CALLS_MAX,
+        task_timeout_s=settings.TASK_TIMEOUT_S,
+        picture_bytes_max=settings.PICTURE_BYTES_MAX,
+        picture_pixels_max=settings.PICTURE_PIXELS_MAX,
+        link_key=derive_link_key(settings.SECRET_KEY),
+        public_url=settings.PUBLIC_URL,
+        address_policy=Policy(allow_loopback=settings.ALLOW_LOOPBACK_URLS),
     )
 
 
@@ -70,4 +78,9 @@ def front_door(gateway: Gateway, pages: Asgi) -> Asgi:
 
 
 die_with_parent()
-application = front_door(create_app(configuration_from_settings()), get_asgi_application())
+pages = get_asgi_application()
+
+# Only now are Django's models there, on which the storage's module depends.
+from config.outside import ProcessOutside  # noqa: E402
+
+application = front_door(create_app(configuration_from_settings(), ProcessOutside()), pages)

@@ -13,7 +13,7 @@ from billing.forms import UsdField
 from billing.limits import set_limits
 from billing.models import LIMIT_NAMES, Account, AuditRun, Hold, Limit, Price, Transfer
 from billing.money import format_usd
-from gateway.models import CallRecord, Channel, Model, Provider
+from gateway.models import CallRecord, Channel, Delivery, Model, Provider, Task
 
 BUDGET_NAMES = tuple(name for name in LIMIT_NAMES if name.endswith("_nanos"))
 
@@ -31,7 +31,7 @@ class ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg]
         return False
 
 
-@admin.register(Account, AuditRun, Hold, Transfer, CallRecord, Price, APIKey)
+@admin.register(Account, AuditRun, Hold, Transfer, CallRecord, Price, APIKey, Task, Delivery)
 class LedgerAdmin(ReadOnly):
     list_per_page = 50
     show_full_result_count = False

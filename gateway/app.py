@@ -1,6 +1,6 @@
 """The data plane: a raw ASGI application. It knows neither Django nor Celery and starts from a Configuration.
 
-create_app(configuration) -> application; the lifespan opens and closes everything that it works with.
+create_app(configuration, outside) -> application; the lifespan opens and closes everything that it works with.
 """
 
 import asyncio
@@ -18,15 +18,30 @@ from gateway.breaker import Breakers
 from gateway.call import new_call_id
 from gateway.catalog import Catalog
 from gateway.configuration import Configuration
-from gateway.endpoints import account, calls, counting, health, inference, models, quotes
+from gateway.endings import Endings
+from gateway.endpoints import (
+    account,
+    calls,
+    counting,
+    files,
+    health,
+    images,
+    inference,
+    models,
+    openai_images,
+    quotes,
+    tasks,
+)
 from gateway.envelopes import Envelope, anthropic_envelope, google_envelope, openai_envelope
 from gateway.errors import GatewayError, MethodNotAllowed, NotFound, Unavailable
+from gateway.outside import Outside
 from gateway.probe import Prober
 from gateway.recovery import Recovery
 from gateway.services import Drains, Services
 from gateway.store import DISCONNECTED, Store
+from gateway.task_store import TaskStore
 from gateway.upstream import Upstream
-from gateway.watch import Watch
+from gateway.watch import Listeners, Watch
 from gateway.wire import ClientLeft, Receive, Scope, Send, Wire, is_google_client
 
 logger = logging.getLogger(__name__)
@@ -41,6 +56,13 @@ ROUTES: dict[str, dict[str, Endpoint]] = {
     "/v1/messages": {"POST": inference.create_message},
     "/v1/messages/count_tokens": {"POST": counting.count_message_tokens},
     "/v1/embeddings": {"POST": inference.create_embedding},
+    "/v1/text_to_image": {"POST": images.create_text_to_image},
+    "/v1/edit_image": {"POST": images.create_edit_image},
+    "/v1/upscale_image": {"POST": images.create_upscale_image},
+    "/v1/images/generations": {"POST": openai_images.create_image},
+    "/v1/images/edits": {"POST": openai_images.edit_image},
+    "/v1/tasks": {"GET": tasks.list_tasks},
+    "/v1/files": {"POST": files.create_file},
     "/v1/price_quotes": {"POST": quotes.quote_price},
     "/v1/models": {"GET": models.list_models},
     "/v1beta/models": {"GET": models.list_gemini_models},
@@ -54,6 +76,11 @@ NAMED_ROUTES: tuple[tuple[str, dict[str, NamedEndpoint]], ...] = (
     # Google's clients take either version of its API.
     ("/v1/models/", {"GET": models.get_model, "POST": inference.call_gemini}),
     ("/v1/calls/", {"GET": calls.get_call}),
+    ("/v1/tasks/", {"GET": tasks.get_task, "POST": tasks.cancel_task}),
+    ("/v1/text_to_image/", {"GET": tasks.get_task}),
+    ("/v1/edit_image/", {"GET": tasks.get_task}),
+    ("/v1/upscale_image/", {"GET": tasks.get_task}),
+    ("/v1/files/", {"GET": files.get_file, "DELETE": files.delete_file}),
     ("/v1beta/models/", {"GET": models.get_gemini_model, "POST": inference.call_gemini}),
 )
 
@@ -61,8 +88,10 @@ NAMED_ROUTES: tuple[tuple[str, dict[str, NamedEndpoint]], ...] = (
 class Gateway:
     """The application of one process."""
 
-    def __init__(self, configuration: Configuration) -> None:
+    def __init__(self, configuration: Configuration, outside: Outside) -> None:
         self._configuration = configuration
+        self._outside = outside
+        self._endings = Endings()
         self._services: Services | None = None
         self._watch: Watch | None = None
         self._recovery: Recovery | None = None
@@ -79,7 +108,10 @@ class Gateway:
         batcher = Batcher(store.connect_money, configuration.money_timeout_s)
         await batcher.start()
         watch = Watch(
-            store.connect, store.owner_id, self._forget_key, self._reload_catalog, self._busy_since
+            store.connect,
+            store.owner_id,
+            Listeners(self._forget_key, self._reload_catalog, self._endings.announce),
+            self._busy_since,
         )
         self._services = Services(
             configuration=configuration,
@@ -96,6 +128,9 @@ class Gateway:
             catalog=Catalog(),
             breakers=Breakers(),
             chance=random.Random(),  # noqa: S311 - spreads load, guards nothing
+            tasks=TaskStore(store.pool),
+            endings=self._endings,
+            outside=self._outside,
         )
         await self._reload_catalog()
         self._watch = watch
@@ -237,6 +272,6 @@ def _envelope_for(wire: Wire) -> Envelope:
     return openai_envelope
 
 
-def create_app(configuration: Configuration) -> Gateway:
+def create_app(configuration: Configuration, outside: Outside) -> Gateway:
     """The application for one process."""
-    return Gateway(configuration)
+    return Gateway(configuration, outside)

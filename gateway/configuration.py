@@ -2,6 +2,8 @@
 
 import msgspec
 
+from gateway.addresses import Policy
+
 
 class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     """Limits carry their unit in their name; docs/operations.md says what each is for."""
@@ -19,3 +21,9 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     drains_max: int = 64
     money_timeout_s: float = 3.0
     calls_max: int = 2048
+    task_timeout_s: float = 900.0
+    picture_bytes_max: int = 50 * 1024 * 1024
+    picture_pixels_max: int = 64 * 1024 * 1024
+    link_key: bytes = b""
+    public_url: str = ""
+    address_policy: Policy = Policy()

@@ -7,6 +7,7 @@ GatewayError
 ├── Forbidden            403  the key is good, but not for this
 ├── NotFound             404
 ├── MethodNotAllowed     405
+├── Conflict             409
 ├── TooLarge             413
 ├── RateLimited          429  with `retry-after` and what is left of the limits
 ├── UpstreamRefused      4xx  the provider's own refusal, passed on without its account data
@@ -91,6 +92,12 @@ class MethodNotAllowed(GatewayError):
 
     def headers(self) -> list[tuple[bytes, bytes]]:
         return [(b"allow", ", ".join(self.allowed).encode())]
+
+
+class Conflict(GatewayError):
+    status = 409
+    type = "invalid_request_error"
+    code = "conflict"
 
 
 class TooLarge(GatewayError):

@@ -8,6 +8,7 @@ import msgspec
 
 from gateway.catalog import Channel, Model
 from gateway.errors import BadRequest
+from gateway.images.offers import image_paths
 from gateway.providers import DIALECTS
 from gateway.sse import data_of
 from gateway.surfaces import SURFACES
@@ -99,7 +100,7 @@ def offered_paths(model: Model, channels: Sequence[Channel]) -> list[str]:
 
 def refuse_mismatch(asked: Surface, model: Model, channels: Sequence[Channel]) -> BadRequest:
     """The error for a model that cannot be called on this surface; it names the ones where it can."""
-    paths = offered_paths(model, channels)
+    paths = offered_paths(model, channels) or image_paths(model.name)
     hint = f"; use {' or '.join(paths)}" if paths else ""
     return BadRequest(
         f"'{model.name}' cannot be called on {asked.path}{hint}.",

@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from django import forms
+from django.http import QueryDict
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
@@ -25,14 +26,40 @@ PERIODS = [
 ]
 
 
-class CallFilterForm(forms.Form):
-    """The filters of the call history as they stand in the URL. `wanted()` is what they mean."""
+def encode_query(query: dict[str, str]) -> str:
+    """The query as it stands in a URL."""
+    encoded = QueryDict(mutable=True)
+    encoded.update(query)
+    return encoded.urlencode()
+
+
+class GroupFilterForm(forms.Form):
+    """Filters of a list of one group as they stand in the URL; among them are always its keys and `models`."""
+
+    key = forms.ChoiceField(label=_("Key"), required=False)
+    model = forms.ChoiceField(label=pgettext_lazy("of a provider", "Model"), required=False)
+
+    def __init__(self, data: Any, group: Group, models: list[str]) -> None:
+        super().__init__(data, auto_id="filter_%s")
+        keys = APIKey.objects.filter(group=group).values_list("pk", "name")
+        asked = self.data.get("model", "")
+        if asked and asked not in models:
+            models = [*models, asked]  # an old link may name one that was not called lately
+        fields = self.fields
+        fields["key"].choices = [("", _("Any key")), *((str(pk), name) for pk, name in keys)]  # type: ignore[attr-defined]
+        fields["model"].choices = [("", _("Any model")), *((name, name) for name in models)]  # type: ignore[attr-defined]
+
+    def query(self) -> dict[str, str]:
+        """What must stand in the URL to show the same again: nothing that is empty."""
+        return {name: self.data[name] for name in self.fields if self.data.get(name)}
+
+
+class CallFilterForm(GroupFilterForm):
+    """The filters of the call history. `wanted()` is what they mean."""
 
     source = forms.ChoiceField(
         required=False, choices=[("", ""), *CallRecord.Source.choices], widget=forms.HiddenInput
     )
-    key = forms.ChoiceField(label=_("Key"), required=False)
-    model = forms.ChoiceField(label=pgettext_lazy("of a provider", "Model"), required=False)
     status = forms.ChoiceField(
         label=_("Status"),
         required=False,
@@ -43,15 +70,8 @@ class CallFilterForm(forms.Form):
     until = forms.DateTimeField(label=_("To (before)"), required=False)
 
     def __init__(self, data: Any, group: Group) -> None:
-        super().__init__(data, auto_id="filter_%s")
-        keys = APIKey.objects.filter(group=group).values_list("pk", "name")
-        models = recent_models(group)
-        asked = self.data.get("model", "")
-        if asked and asked not in models:
-            models.append(asked)  # an old link may name a model that has not been called lately
+        super().__init__(data, group, recent_models(group))
         fields = self.fields
-        fields["key"].choices = [("", _("Any key")), *((str(pk), name) for pk, name in keys)]  # type: ignore[attr-defined]
-        fields["model"].choices = [("", _("Any model")), *((name, name) for name in models)]  # type: ignore[attr-defined]
         for name in ("since", "until"):
             fields[name].widget = forms.DateTimeInput(
                 format="%Y-%m-%dT%H:%M", attrs={"type": "datetime-local"}
@@ -91,8 +111,9 @@ class CallFilterForm(forms.Form):
 
     def query(self) -> dict[str, str]:
         """What must stand in the URL to show the same again: nothing that is empty."""
-        names = [name for name in self.fields if self.is_custom or name not in ("since", "until")]
-        return {name: self.data[name] for name in names if self.data.get(name)}
+        query = super().query()
+        spans = () if self.is_custom else ("since", "until")
+        return {name: value for name, value in query.items() if name not in spans}
 
 
 class MonthForm(forms.Form):

@@ -16,7 +16,7 @@ from django.db.models.functions import TruncDate
 
 from accounts.ids import first_id_at
 from accounts.models import APIKey, Group
-from billing.presentation import Page, cut_page, month_start
+from billing.presentation import Page, month_start, page_by_id
 from gateway.models import CallRecord, CallRecordQuerySet
 
 PAGE_ROWS = 50
@@ -75,18 +75,8 @@ def within(
 def read_page(
     calls: CallRecordQuerySet, *, before: UUID | None = None, after: UUID | None = None
 ) -> Page[CallRecord]:
-    """The newest page, or the one older than `before` or newer than `after`.
-
-    Going newer, what is left above a full page is not a page of its own: the newest page is answered instead.
-    """
-    if after is not None:
-        rows = list(calls.filter(id__gt=after).order_by("id")[: PAGE_ROWS + 1])
-        if len(rows) <= PAGE_ROWS:
-            return read_page(calls)
-    else:
-        older = calls if before is None else calls.filter(id__lt=before)
-        rows = list(older[: PAGE_ROWS + 1])
-    return cut_page(rows, PAGE_ROWS, [row.id for row in rows], after, before)
+    """A page of calls, as of `page_by_id`."""
+    return page_by_id(calls, PAGE_ROWS, before=before, after=after)
 
 
 def fingerprint(rows: Sequence[CallRecord]) -> str:

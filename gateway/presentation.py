@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy
 from billing import pricing
 from billing.models import Hold, Price, Transfer
 from billing.money import divide_half_even, format_scaled
+from billing.picture_pricing import charge_pictures, parse_bucket
 from billing.presentation import dollars
 from gateway.history import CHARGEABLE, Usage
 from gateway.models import CallRecord, Model
@@ -39,6 +40,11 @@ BUCKET_LABELS: Mapping[str, object] = {
     "image_output": gettext_lazy("Image output"),
     "image": gettext_lazy("Images"),
 }
+UNIT_LABELS: Mapping[str, object] = {
+    "token": gettext_lazy("1M tokens"),
+    "image": gettext_lazy("image"),
+    "request": gettext_lazy("request"),
+}
 WHY_FREE: Mapping[str, object] = {
     CallRecord.Status.REFUSED: gettext_lazy(
         "Tollgate refused this call before anything was sent to a provider. Refused calls are not charged."
@@ -51,6 +57,24 @@ WHY_FREE: Mapping[str, object] = {
     ),
     CallRecord.Status.LOST: gettext_lazy(
         "The gateway process ended while the call was running. What is lost on our side is not charged."
+    ),
+}
+WHY_TASK_FREE: Mapping[str, object] = {
+    **WHY_FREE,
+    CallRecord.Status.REFUSED: gettext_lazy(
+        "The task was refused, by Tollgate or by the provider. Refused tasks are not charged."
+    ),
+    CallRecord.Status.UPSTREAM_FAILED: gettext_lazy(
+        "The pictures could not be made. Failed tasks are not charged."
+    ),
+    CallRecord.Status.TIMED_OUT: gettext_lazy(
+        "The pictures were not ready in time. Tasks that time out are not charged."
+    ),
+    CallRecord.Status.CLIENT_GONE: gettext_lazy(
+        "The task was cancelled before it began, so there is nothing to charge."
+    ),
+    CallRecord.Status.COMPLETED: gettext_lazy(
+        "Fewer pictures came than the smallest number that has a price, so there is nothing to charge."
     ),
 }
 BASIS_NOTES: Mapping[str, object] = {
@@ -219,12 +243,16 @@ def _percent(thousandths: int) -> str:
 
 
 class ChargeLine(NamedTuple):
-    """A bucket of a charge. `list_amount` and `amount` are exact decimal texts, not rounded."""
+    """A bucket of a charge; `unit` is what the list rate is for, in words.
+
+    `list_amount` and `amount` are exact decimal texts, not rounded.
+    """
 
     label: str
     quantity: int
     list_nanos: int
     per: int
+    unit: str
     list_amount: str
     sell_bps: int
     amount: str
@@ -245,6 +273,13 @@ class Explanation(NamedTuple):
     price: Price | None
     problem: str
 
+    @property
+    def fraction(self) -> int:
+        """How many decimals the finest of its amounts has: as wide is the fraction of their columns."""
+        texts = [self.exact_list, self.exact_sum]
+        texts += [text for line in self.lines for text in (line.list_amount, line.amount)]
+        return max(len(text.partition(".")[2]) for text in texts)
+
 
 def explain_charge(call: CallRecord) -> Explanation | None:
     """The charge of the call line by line, worked out anew from its price and its buckets, beside what was booked.
@@ -262,7 +297,7 @@ def explain_charge(call: CallRecord) -> Explanation | None:
             booked, None, _("The price of this call is not in the price book any more.")
         )
     try:
-        charge = pricing.charge_usage(price.frozen(), usage_of(call), call.service_tier)
+        charge = _recompute(call, price.frozen())
     except (pricing.PricingError, ValueError) as error:
         return _unexplained(booked, price, str(error))
     weight = pricing.MILLION
@@ -271,7 +306,7 @@ def explain_charge(call: CallRecord) -> Explanation | None:
         line.quantity * line.list_nanos * (weight // line.per) * line.sell_bps
         for line in charge.lines
     )
-    # The sum is rounded here once more, apart from charge_usage: the page shows both and they must agree.
+    # The sum is rounded here once more, apart from the charge's own: the page shows both and they must agree.
     rounded = divide_half_even(sale_sum, weight * pricing.BPS)
     return Explanation(
         lines=[_charge_line(line) for line in charge.lines],
@@ -287,25 +322,45 @@ def explain_charge(call: CallRecord) -> Explanation | None:
     )
 
 
+def _recompute(call: CallRecord, price: pricing.Price) -> pricing.Charge:
+    if call.source == CallRecord.Source.TASK:
+        return charge_pictures(price, call.images, call.price_key)
+    return pricing.charge_usage(price, usage_of(call), call.service_tier)
+
+
 def _unexplained(booked: int, price: Price | None, problem: str) -> Explanation:
     return Explanation([], "", "", 0, 0, booked, False, 0, price, problem)
 
 
 def _charge_line(line: pricing.Line) -> ChargeLine:
-    label = str(BUCKET_LABELS.get(line.bucket, line.bucket))
+    pictures = parse_bucket(line.bucket)
     return ChargeLine(
-        label,
+        _bucket_label(line.bucket),
         line.quantity,
         line.list_nanos,
         line.per,
+        str(UNIT_LABELS[pictures.unit if pictures else "token"]),
         line.list_amount,
         line.sell_bps,
         line.amount,
     )
 
 
+def _bucket_label(name: str) -> str:
+    pictures = parse_bucket(name)
+    if pictures is None or not pictures.key:
+        return str(BUCKET_LABELS.get(name, name))
+    words = {"key": pictures.key.replace(",", ", ")}
+    if pictures.unit == "request":
+        return _("Request for %(key)s") % words
+    return _("Images, %(key)s") % words
+
+
 def explain_free(call: CallRecord) -> str:
     """Why a call costs nothing by rule; empty for one that is charged by its price."""
+    if call.source == CallRecord.Source.TASK:
+        is_charged = call.status in CHARGEABLE and call.images
+        return "" if is_charged else str(WHY_TASK_FREE[call.status])
     if call.status not in CHARGEABLE:
         return str(WHY_FREE[call.status])
     if not call.basis:
@@ -339,7 +394,13 @@ class Bucket(NamedTuple):
 
 
 def list_buckets(call: CallRecord) -> list[Bucket]:
-    """Every bucket that the call filled, and input and output in any case. Empty where usage is not known."""
+    """Every bucket that the call filled, and input and output in any case. Empty where usage is not known.
+
+    A task's are its pictures: those that are charged.
+    """
+    if call.source == CallRecord.Source.TASK:
+        done = call.status == CallRecord.Status.COMPLETED
+        return [Bucket(str(BUCKET_LABELS["image"]), call.images, False)] if done else []
     if not call.basis:
         return []
     rows = [

@@ -1,5 +1,6 @@
 """What the endpoints work with: made once in the lifespan, passed to each of them."""
 
+import asyncio
 import random
 from datetime import UTC, datetime
 
@@ -10,7 +11,10 @@ from gateway.batch import Batcher
 from gateway.breaker import Breakers
 from gateway.catalog import Catalog
 from gateway.configuration import Configuration
+from gateway.endings import Endings
+from gateway.outside import Outside
 from gateway.store import Store
+from gateway.task_store import TaskStore
 from gateway.upstream import Upstream
 
 
@@ -38,7 +42,14 @@ class Services(msgspec.Struct, kw_only=True):
     catalog: Catalog
     breakers: Breakers
     chance: random.Random
+    tasks: TaskStore
+    endings: Endings
+    outside: Outside
     draining: bool = False
 
     def now(self) -> datetime:
         return datetime.now(UTC)
+
+    def nudge(self) -> None:
+        """Wake a worker for a new task, without waiting for it."""
+        asyncio.get_running_loop().run_in_executor(None, self.outside.nudge)

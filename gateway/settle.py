@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 from billing.money import format_usd
 from gateway.batch import Settlement, SettleResult
@@ -34,6 +34,19 @@ def settle(call: Call, outcome: Outcome, services: Services) -> "asyncio.Future[
             record=call.record(outcome, charge),
         )
     )
+
+
+@contextlib.asynccontextmanager
+async def recorded_refusals(call: Call, services: Services) -> AsyncIterator[None]:
+    """Record a call that is refused before anything is held for it, as `carry` does. An Unavailable is not recorded:
+    the database is away."""
+    try:
+        yield
+    except Unavailable:
+        raise
+    except GatewayError as error:
+        await settle(call, Outcome(status="refused", error=error), services)
+        raise
 
 
 async def carry(call: Call, reserve: Reserve, wire: Wire, services: Services) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse, QueryDict
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
@@ -16,19 +16,14 @@ from django_htmx.http import HttpResponseLocation, push_url
 from accounts import services
 from accounts.forms import KeyForm, KeyNameForm
 from accounts.models import APIKey, Group
-from accounts.views import MemberRequest, signed_in
+from accounts.views import MemberRequest, find_group, signed_in
 from billing.presentation import Page, fraction_digits, group_frame, month_start, parse_cursor
 from gateway import history, presentation
 from gateway.call import parse_call_id
-from gateway.forms import CallFilterForm, MonthForm
+from gateway.forms import CallFilterForm, MonthForm, encode_query
 from gateway.models import CallRecord
 
 ROWS_ID = "calls-rows"
-
-
-def _visible_group(request: MemberRequest, group_id: UUID) -> Group:
-    groups = Group.objects.visible_to(request.user).select_related("organization")
-    return get_object_or_404(groups, pk=group_id)
 
 
 def _snippets(request: HttpRequest) -> dict[str, str]:
@@ -42,7 +37,7 @@ def _snippets(request: HttpRequest) -> dict[str, str]:
 @signed_in
 def group(request: MemberRequest, group_id: UUID) -> HttpResponse:
     """To the group's first tab."""
-    return redirect("group_keys", _visible_group(request, group_id).pk)
+    return redirect("group_keys", find_group(request, group_id).pk)
 
 
 @sensitive_variables("text", "context")
@@ -50,7 +45,7 @@ def group(request: MemberRequest, group_id: UUID) -> HttpResponse:
 @signed_in
 def keys(request: MemberRequest, group_id: UUID) -> HttpResponse:
     """The group's keys. POST issues one: its text stands in that answer alone and can never be shown again."""
-    found = _visible_group(request, group_id)
+    found = find_group(request, group_id)
     form = KeyForm(request.POST or None)
     issued: dict[str, Any] = {}
     if request.method == "POST" and form.is_valid():
@@ -93,7 +88,7 @@ def _manageable_key(request: MemberRequest, found: Group, key_id: UUID) -> APIKe
 @signed_in
 def rename_key(request: MemberRequest, group_id: UUID, key_id: UUID) -> HttpResponse:
     """Give a key another name."""
-    found = _visible_group(request, group_id)
+    found = find_group(request, group_id)
     key = _manageable_key(request, found, key_id)
     form = KeyNameForm(request.POST, auto_id=f"key_{key.pk.hex}_%s")
     if form.is_valid():
@@ -115,7 +110,7 @@ def rename_key(request: MemberRequest, group_id: UUID, key_id: UUID) -> HttpResp
 @signed_in
 def revoke_key(request: MemberRequest, group_id: UUID, key_id: UUID) -> HttpResponse:
     """Stop a key for good."""
-    found = _visible_group(request, group_id)
+    found = find_group(request, group_id)
     key = _manageable_key(request, found, key_id)
     services.revoke_key(key)
     messages.success(
@@ -131,7 +126,7 @@ def revoke_key(request: MemberRequest, group_id: UUID, key_id: UUID) -> HttpResp
 @signed_in
 def usage(request: MemberRequest, group_id: UUID) -> HttpResponse:
     """A month of the group: what it spent on which days, models and keys."""
-    found = _visible_group(request, group_id)
+    found = find_group(request, group_id)
     this_month = month_start()
     first = MonthForm(request.GET).first_day() or this_month
     last = presentation.month_after(first, 1)
@@ -166,7 +161,7 @@ def calls(request: MemberRequest, group_id: UUID) -> HttpResponse:
     htmx asks here too: for the whole history when a filter changes, and for the rows of the first page every few
     seconds, answered with 204 while nothing is new.
     """
-    found = _visible_group(request, group_id)
+    found = find_group(request, group_id)
     form = CallFilterForm(request.GET, found)
     before, after = (parse_cursor(request.GET.get(name)) for name in ("before", "after"))
     if form.is_valid():
@@ -192,7 +187,7 @@ def calls(request: MemberRequest, group_id: UUID) -> HttpResponse:
         "seen": seen,
         "is_live": is_first and form.is_valid() and wanted.until is None,
         "is_first": is_first,
-        "poll_query": _encode(query | {"seen": seen}),
+        "poll_query": encode_query(query | {"seen": seen}),
     }
     if not page.rows and not query:
         context |= _snippets(request) | {"is_new": not history.has_calls(found)}
@@ -200,21 +195,15 @@ def calls(request: MemberRequest, group_id: UUID) -> HttpResponse:
         return render(request, "gateway/calls.html#poll", context)
     response = render(request, "gateway/calls.html", context)
     if request.htmx and not request.htmx.boosted and not polls:
-        push_url(response, request.path + (f"?{_encode(query)}" if query else ""))
+        push_url(response, request.path + (f"?{encode_query(query)}" if query else ""))
     return response
-
-
-def _encode(query: dict[str, str]) -> str:
-    encoded = QueryDict(mutable=True)
-    encoded.update(query)
-    return encoded.urlencode()
 
 
 @require_safe
 @signed_in
 def call(request: MemberRequest, group_id: UUID, call_id: str) -> HttpResponse:
     """One call with its charge worked out again, line by line."""
-    found = _visible_group(request, group_id)
+    found = find_group(request, group_id)
     parsed = parse_call_id(call_id)
     if parsed is None:
         raise Http404

@@ -11,6 +11,7 @@ import os
 import socket
 import time
 from collections.abc import Awaitable, Callable
+from typing import NamedTuple
 
 import psycopg
 from psycopg import AsyncConnection
@@ -27,8 +28,17 @@ PULSE = """
 """
 
 
+class Listeners(NamedTuple):
+    """Who is told: `on_key(public_id)` of a changed key (`*`: all of them), `on_catalog()` of a changed catalog,
+    `on_task(id)` of a task that has ended."""
+
+    on_key: Callable[[str], None]
+    on_catalog: Callable[[], Awaitable[None]]
+    on_task: Callable[[str], None]
+
+
 class Watch:
-    """Calls `on_key(public_id)` for a changed key (`*`: all of them) and `on_catalog()` for a changed catalog.
+    """Listens for one process.
 
     `connect` opens a connection of its own; `owner_id` is this process's row of hold owners, whose `seen_at` it moves;
     `busy_since()` is when the oldest call in flight began (epoch seconds), or now.
@@ -38,14 +48,12 @@ class Watch:
         self,
         connect: Callable[[], Awaitable[AsyncConnection]],
         owner_id: int,
-        on_key: Callable[[str], None],
-        on_catalog: Callable[[], Awaitable[None]],
+        listeners: Listeners,
         busy_since: Callable[[], float],
     ) -> None:
         self._connect = connect
         self._owner_id = owner_id
-        self._on_key = on_key
-        self._on_catalog = on_catalog
+        self._listeners = listeners
         self._busy_since = busy_since
         self._proven_at = -1e9
         self._task: asyncio.Task[None] | None = None
@@ -84,8 +92,9 @@ class Watch:
         )  # a pulse may be lost, money is never written here
         await connection.execute("LISTEN tollgate_keys")
         await connection.execute("LISTEN tollgate_catalog")
+        await connection.execute("LISTEN tollgate_tasks")
         # What changed while nobody listened is unknown: forget everything before the caches are trusted again.
-        self._on_key("*")
+        self._listeners.on_key("*")
         await self._reload_catalog()
         seen_at = 0.0
         while True:
@@ -121,7 +130,9 @@ class Watch:
         catalog_changed = False
         async for notification in connection.notifies(timeout=ROUND_S):
             if notification.channel == "tollgate_keys":
-                self._on_key(notification.payload)
+                self._listeners.on_key(notification.payload)
+            elif notification.channel == "tollgate_tasks":
+                self._listeners.on_task(notification.payload)
             else:
                 catalog_changed = True
         return catalog_changed
@@ -129,7 +140,7 @@ class Watch:
     async def _reload_catalog(self) -> None:
         """One row that cannot be read must not keep this process from hearing of revoked keys, or of its repair."""
         try:
-            await self._on_catalog()
+            await self._listeners.on_catalog()
         except (psycopg.Error, OSError, TimeoutError):
             raise
         except Exception:

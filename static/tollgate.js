@@ -121,6 +121,9 @@
     find("confirm-question").textContent = question;
     find("confirm-detail").textContent = elt.dataset.confirmDetail || "";
     find("confirm-yes").textContent = elt.dataset.confirmYes || "OK";
+    const no = find("confirm-no");
+    no.dataset.text ??= no.textContent;
+    no.textContent = elt.dataset.confirmNo || no.dataset.text;
     dialog.returnValue = "no";
     dialog.addEventListener("close", () => dialog.returnValue === "yes" && issueRequest(true), { once: true });
     open(dialog);
@@ -129,7 +132,8 @@
   // --- Live rows. The server answers with the whole first page where it changed; rows that stand there already are
   // kept as they are, so that focus, selection and scroll position survive, and a late row finds its place in between.
   const LIVE = "live";
-  const isPaused = () => sessionStorage.getItem(LIVE) === "off";
+  // Only a page that has the switch can be paused by it.
+  const isPaused = () => find("live-switch") !== null && sessionStorage.getItem(LIVE) === "off";
   let announcedAt = 0;
 
   const showLive = () => find("live-switch")?.setAttribute("aria-checked", String(!isPaused()));
@@ -170,9 +174,58 @@
     },
   });
 
+  // --- Morphing: what stands there turns into what has come. Whatever can stay, stays: a picture is not loaded again, and
+  // focus, selection and scroll position survive. Elements with an id are told apart by it, others by their place.
+  const takeAttributes = (old, coming) => {
+    for (const { name } of Array.from(old.attributes)) {
+      if (name !== "open" && !coming.hasAttribute(name)) old.removeAttribute(name);
+    }
+    for (const { name, value } of coming.attributes) {
+      if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+    }
+  };
+  const isTwin = (old, coming) => old && old.nodeName === coming.nodeName && (old.id || "") === (coming.id || "");
+  const morph = (old, coming, added) => {
+    if (old.isEqualNode(coming)) return;
+    if (old.nodeType !== Node.ELEMENT_NODE) return void (old.data = coming.data);
+    takeAttributes(old, coming);
+    const ids = new Set(Array.from(coming.children, (child) => child.id));
+    for (const child of Array.from(old.children)) if (child.id && !ids.has(child.id)) child.remove();
+    let place = old.firstChild;
+    for (const child of Array.from(coming.childNodes)) {
+      const existing = child.id ? Array.from(old.children).find((one) => isTwin(one, child)) : place;
+      if (!isTwin(existing, child)) {
+        old.insertBefore(child, place);
+        if (child.nodeType === Node.ELEMENT_NODE) added.push(child);
+        continue;
+      }
+      if (existing === place) place = place.nextSibling;
+      else old.insertBefore(existing, place);
+      morph(existing, child, added);
+    }
+    while (place) {
+      const next = place.nextSibling;
+      place.remove();
+      place = next;
+    }
+  };
+  htmx.defineExtension("morph", {
+    isInlineSwap: (style) => style === "morph",
+    handleSwap: (style, target, fragment) => {
+      const coming = style === "morph" && fragment.querySelector(`#${target.id}`);
+      if (!coming) return false;
+      const added = [];
+      morph(target, coming, added);
+      const cards = added.filter((element) => element.matches(".task-card"));
+      cards.forEach((card) => card.classList.add("is-new"));
+      if (cards.length) announce();
+      return added;
+    },
+  });
+
   document.addEventListener("htmx:beforeRequest", (event) => {
     if (event.target.id === "live") {
-      if (document.hidden || isPaused()) event.preventDefault();
+      if (document.hidden || isPaused() || document.querySelector("dialog[open]")) event.preventDefault();
       return;
     }
     find("progress").classList.add("is-busy");
@@ -201,6 +254,11 @@
     if (wanted && !wanted.closest("dialog:not([open])")) wanted.focus();
     if (swapped?.id === "main" && find("messages")?.firstElementChild) find("messages").focus({ preventScroll: true });
   });
+
+  // --- Pictures whose file is gone make way for the words that stand behind them.
+  const dropBroken = (image) => image.matches?.("img[data-picture]") && image.remove();
+  document.addEventListener("error", (event) => dropBroken(event.target), true);
+  document.querySelectorAll("img").forEach((image) => image.complete && !image.naturalWidth && dropBroken(image));
 
   // --- Charts: the figures of the day under the pointer, or under the arrow keys.
   const showDay = (plot, day) => {

@@ -7,9 +7,11 @@ import msgspec
 
 from accounts.ids import first_id_at
 from billing.money import format_usd
+from billing.picture_pricing import charge_pictures, parse_bucket
 from billing.pricing import Line, Price, Usage, charge_usage
 from gateway.call import Caller, parse_call_id, public_call_id
 from gateway.errors import BadRequest, NotFound
+from gateway.images.shape import public_task_id
 from gateway.services import Services
 from gateway.wire import Wire
 
@@ -36,7 +38,7 @@ async def list_calls(wire: Wire, services: Services) -> None:
     """Newest first; `after` is the id of the last call of the page before."""
     caller = await services.authenticator.authenticate(wire)
     query = wire.query()
-    limit = _limit(query.pop("limit", None))
+    limit = read_limit(query.pop("limit", None))
     filters = _filters(query)
     rows = await services.store.calls(caller.key_id, filters, limit + 1)
     page = rows[:limit]
@@ -66,7 +68,8 @@ async def get_call(wire: Wire, services: Services, name: str) -> None:
     await wire.send_json(200, msgspec.json.encode(answer))
 
 
-def _limit(text: str | None) -> int:
+def read_limit(text: str | None) -> int:
+    """The length of a page that a list's `limit` asks for. Raises BadRequest."""
     if text is None:
         return LIMIT_DEFAULT
     if not text.isdecimal() or len(text) > 9 or not 1 <= int(text) <= LIMIT_MAX:
@@ -135,7 +138,7 @@ def _as_object(row: dict[str, Any], caller: Caller) -> dict[str, Any]:
         "charge": format_usd(row["amount_nanos"]),
         "currency": "USD",
         "key": {"id": caller.key_id, "name": caller.key_name},
-        "task_id": None,
+        "task_id": public_task_id(row["id"]) if row["source"] == "task" else None,
         "error": {"code": row["error_code"], "message": row["error_message"]}
         if row["error_code"]
         else None,
@@ -147,6 +150,8 @@ def _lines(row: dict[str, Any], services: Services) -> tuple[Line, ...]:
     price = _price_by_id(services, row["model"], row["price_id"])
     if price is None or row["amount_nanos"] + row["list_nanos"] == 0:
         return ()
+    if row["source"] == "task":
+        return charge_pictures(price, row["images"], row["price_key"]).lines
     usage = Usage(**{name: row[name] for name in USAGE_FIELDS})
     return charge_usage(price, usage, row["service_tier"]).lines
 
@@ -161,11 +166,12 @@ def _price_by_id(services: Services, model: str, price_id: int | None) -> Price 
 
 
 def _as_line(line: Line) -> dict[str, Any]:
+    pictures = parse_bucket(line.bucket)
     return {
         "bucket": line.bucket,
         "quantity": line.quantity,
         "list_rate": format_usd(line.list_nanos),
-        "unit": "1" if line.per == 1 else "1000000 tokens",
+        "unit": pictures.unit if pictures else "1000000 tokens",
         "sell_bps": line.sell_bps,
         "amount": line.amount,
     }

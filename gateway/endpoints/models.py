@@ -3,6 +3,7 @@
 The list answers OpenAI's and Anthropic's clients at once: each reads its own fields and passes over the other's.
 """
 
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
@@ -10,16 +11,24 @@ from typing import Any
 import msgspec
 
 from billing.money import format_scaled
+from billing.picture_pricing import PricedKey, priced_keys
 from billing.pricing import Price, Rate
 from gateway.catalog import Model
 from gateway.errors import NotFound
 from gateway.exchange import choose_exchange
+from gateway.images.offers import MODES, OFFERS, price_keys
 from gateway.services import Services
 from gateway.surfaces import SURFACES
 from gateway.wire import Wire, is_google_client
 
 MODALITIES = MappingProxyType(
-    {"chat": "text->text", "responses": "text->text", "embedding": "text->embedding"}
+    {
+        "chat": "text->text",
+        "responses": "text->text",
+        "embedding": "text->embedding",
+        "image_generation": "text+image->image",
+        "image_upscale": "image->image",
+    }
 )
 SERVED_MODES = frozenset(MODALITIES)
 BUCKET_NAMES = {
@@ -38,7 +47,7 @@ async def list_models(wire: Wire, services: Services) -> None:
     if is_google_client(wire):
         await list_gemini_models(wire, services)
         return
-    priced = services.catalog.priced_models(services.now(), SERVED_MODES)
+    priced = _callable_models(services)
     answer = {
         "object": "list",
         "data": [_as_object(model.name, model, price) for model, price in priced],
@@ -60,7 +69,7 @@ async def get_model(wire: Wire, services: Services, name: str) -> None:
 
 async def list_gemini_models(wire: Wire, services: Services) -> None:
     """The models that Google's clients can call here, in the shape of Gemini's `models.list`."""
-    priced = services.catalog.priced_models(services.now(), SERVED_MODES)
+    priced = _callable_models(services)
     shown = [_as_gemini(model.name, model) for model, _ in priced if _generates(services, model)]
     await wire.send_json(200, msgspec.json.encode({"models": shown}))
 
@@ -73,10 +82,23 @@ async def get_gemini_model(wire: Wire, services: Services, name: str) -> None:
     await wire.send_json(200, msgspec.json.encode(_as_gemini(name, model)))
 
 
+def _callable_models(services: Services) -> list[tuple[Model, Price]]:
+    priced = services.catalog.priced_models(services.now(), SERVED_MODES)
+    return [(model, price) for model, price in priced if _can_be_called(model, price)]
+
+
+def _can_be_called(model: Model, price: Price) -> bool:
+    if model.mode not in MODES:
+        return model.mode in SERVED_MODES
+    offer = OFFERS.get(model.name)
+    priced = {one.key for one in priced_keys(price)}
+    return offer is not None and not priced.isdisjoint(price_keys(offer))
+
+
 def _find(services: Services, name: str) -> tuple[Model, Price]:
     model = services.catalog.models.get(name)
     price = services.catalog.price_of(model, None, services.now()) if model else None
-    if model is None or price is None or model.mode not in SERVED_MODES:
+    if model is None or price is None or not _can_be_called(model, price):
         raise _unknown(name)
     return model, price
 
@@ -96,7 +118,7 @@ def _generates(services: Services, model: Model) -> bool:
 def _as_gemini(name: str, model: Model) -> dict[str, Any]:
     shown: dict[str, Any] = {
         "name": f"models/{name}",
-        "displayName": model.upstream_name,
+        "displayName": _own_name(model),
         "supportedGenerationMethods": ["generateContent", "countTokens"],
     }
     if model.context_length is not None:
@@ -107,22 +129,11 @@ def _as_gemini(name: str, model: Model) -> dict[str, Any]:
 
 
 def _as_object(name: str, model: Model, price: Price) -> dict[str, Any]:
-    rates = next(
-        t.rates for t in price.tables if t.tier == "standard" and t.above_input_tokens == 0
-    )
-    per_token = {
-        BUCKET_NAMES[bucket]: rate for bucket, rate in rates.items() if bucket in BUCKET_NAMES
-    }
-    per_image = {bucket: rate for bucket, rate in rates.items() if rate.per == 1}
-    pricing: dict[str, Any] = {shown: _yours(rate) for shown, rate in per_token.items()}
-    pricing["list"] = {shown: _listed(rate) for shown, rate in per_token.items()}
-    if per_image:
-        pricing["per_image"] = {shown: _yours(rate) for shown, rate in per_image.items()}
     return {
         "id": name,
         "object": "model",
         "type": "model",
-        "display_name": model.upstream_name,
+        "display_name": _own_name(model),
         "created": model.created_at,
         "created_at": datetime.fromtimestamp(model.created_at, UTC).isoformat(),
         "owned_by": model.provider,
@@ -132,7 +143,41 @@ def _as_object(name: str, model: Model, price: Price) -> dict[str, Any]:
         "max_input_tokens": model.context_length,
         "max_tokens": model.max_completion_tokens,
         "modality": MODALITIES[model.mode],
-        "pricing": pricing,
+        "pricing": _describe_price(price),
+    }
+
+
+def _own_name(model: Model) -> str:
+    """The name without its provider. What the provider calls it may be the name of another model."""
+    return model.name.partition("/")[2]
+
+
+def _describe_price(price: Price) -> dict[str, Any]:
+    rates = next(
+        t.rates for t in price.tables if t.tier == "standard" and t.above_input_tokens == 0
+    )
+    per_token = {
+        BUCKET_NAMES[bucket]: rate for bucket, rate in rates.items() if bucket in BUCKET_NAMES
+    }
+    pictures = priced_keys(price)
+    return {
+        **{shown: _yours(rate) for shown, rate in per_token.items()},
+        **_describe_pictures(pictures, _yours),
+        "list": {
+            **{shown: _listed(rate) for shown, rate in per_token.items()},
+            **_describe_pictures(pictures, _listed),
+        },
+    }
+
+
+def _describe_pictures(
+    pictures: Sequence[PricedKey], usd_of: Callable[[Rate], str]
+) -> dict[str, Any]:
+    if not pictures:
+        return {}
+    return {
+        "per_image": {one.key or "image": usd_of(one.rate) for one in pictures},
+        "per_image_unit": pictures[0].unit,
     }
 
 

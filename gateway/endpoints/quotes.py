@@ -7,9 +7,12 @@ import msgspec
 
 from billing.money import format_usd
 from gateway.body import parse_object, take_text
-from gateway.call import Call
+from gateway.call import Call, Caller
 from gateway.endpoints.inference import parse_gemini_path
 from gateway.errors import BadRequest
+from gateway.images.openai_request import parse_generation
+from gateway.images.request import parse_image_request
+from gateway.ordering import read_model_name, read_order
 from gateway.prepare import Named, prepare
 from gateway.reserve import bound_call, find_previous
 from gateway.services import Services
@@ -17,6 +20,8 @@ from gateway.surfaces import SURFACES
 from gateway.surfaces.base import Surface
 from gateway.wire import Wire
 
+GENERATIONS = "/v1/images/generations"
+PICTURE_ENDPOINTS = ("/v1/text_to_image", "/v1/edit_image", "/v1/upscale_image", GENERATIONS)
 GEMINI_PREFIXES = ("/v1beta/models/", "/v1/models/")
 
 
@@ -35,6 +40,10 @@ async def quote_price(wire: Wire, services: Services) -> None:
     endpoint = take_text(asked, "endpoint")
     if not isinstance(asked.get("body"), dict):
         raise BadRequest("'body' must be an object: the call's own body.", param="body")
+    if endpoint in PICTURE_ENDPOINTS:
+        quote = _quote_pictures(endpoint, asked["body"], caller, wire, services)
+        await wire.send_json(200, msgspec.json.encode(quote))
+        return
     surface, named = _surface_of(endpoint)
     call = Call(wire.call_id, caller, surface.endpoint)
     # The call's own bytes, spaces and all: holds are bounded by their number.
@@ -59,6 +68,38 @@ async def quote_price(wire: Wire, services: Services) -> None:
     await wire.send_json(200, msgspec.json.encode(answer))
 
 
+def _quote_pictures(
+    endpoint: str, body: dict[str, Any], caller: Caller, wire: Wire, services: Services
+) -> Mapping[str, Any]:
+    """What a task would cost, exactly: what is held for it is what it is charged when all its pictures come."""
+    call = Call(wire.call_id, caller, endpoint.removeprefix("/v1/"), source="task")
+    read_model_name(body, call)
+    if endpoint == GENERATIONS:
+        order = read_order(
+            call, "text_to_image", services, lambda offer: parse_generation(body, offer)
+        )
+    else:
+        action = call.endpoint
+        order = read_order(
+            call, action, services, lambda offer: parse_image_request(action, body, offer)
+        )
+    assert call.model is not None
+    assert call.price is not None
+    price = format_usd(order.amount_nanos)
+    return {
+        "object": "price_quote",
+        "endpoint": endpoint,
+        "model": call.model.name,
+        "exact": True,
+        "price": price,
+        "upper_bound": price,
+        "currency": "USD",
+        "images": order.request.output_count,
+        "price_key": order.price_key,
+        "price_id": call.price.id,
+    }
+
+
 def _surface_of(endpoint: str) -> tuple[Surface, Named | None]:
     for surface in SURFACES.values():
         if endpoint == surface.path:
@@ -67,5 +108,5 @@ def _surface_of(endpoint: str) -> tuple[Surface, Named | None]:
         named = parse_gemini_path(endpoint.removeprefix(prefix))
         if named is not None and endpoint.startswith(prefix):
             return SURFACES["generate"], named
-    paths = ", ".join(surface.path for surface in SURFACES.values())
+    paths = ", ".join([*(surface.path for surface in SURFACES.values()), *PICTURE_ENDPOINTS])
     raise BadRequest(f"'endpoint' must be one of {paths}.", param="endpoint")

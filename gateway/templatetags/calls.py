@@ -28,6 +28,9 @@ STATUS_TONES = {
 def status_badge(call: CallRecord) -> SafeString:
     """The status as a badge: a word, a colour and a shape."""
     tone = STATUS_TONES[CallRecord.Status(call.status)]
+    if call.source == CallRecord.Source.TASK and call.status == CallRecord.Status.CLIENT_GONE:
+        # A task's client has left long before; this one was called off.
+        return format_html('<span class="badge">{}</span>', _("Cancelled"))
     return format_html('<span class="badge {}">{}</span>', tone, call.get_status_display())
 
 

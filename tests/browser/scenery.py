@@ -27,6 +27,7 @@ from billing.models import Account, Hold, HoldOwner, Price, Transfer
 from billing.money import NANOS_PER_USD
 from billing.pricing import Charge, Usage, charge_usage
 from gateway.models import CallRecord
+from tests.browser.gallery import hang
 from tests.people import PASSWORD, People, make_people
 
 SCRIPT = "<script>alert(1)</script>"
@@ -42,7 +43,6 @@ MODELS = [
     ("gemini/gemini-2.5-flash", 5),
     ("anthropic/claude-opus-4-5", 2),
 ]
-IMAGE_MODEL = "openai/gpt-image-2-text-to-image"
 STATUSES = [
     ("completed", 84),
     ("client_gone", 6),
@@ -91,6 +91,7 @@ def build(calls: int = 620, *, seed: int = 7) -> People:
     }
     for place in places:
         _record_calls(place, prices, owner, chance)
+    hang(places[0].keys)
     return people
 
 
@@ -215,7 +216,7 @@ def _record(
         "organization_id": place.group.organization_id,
         "group": place.group,
         "api_key": chance.choices(place.keys, [6, 3, 2, 1][: len(place.keys)])[0],
-        "source": "task" if chance.random() < 0.08 else "api",
+        "source": "api",
         "endpoint": "chat/completions",
         "model": model,
         "status": status,

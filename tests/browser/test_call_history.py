@@ -48,12 +48,12 @@ def test_the_toggle_and_the_filters_combine_and_live_in_the_address(
 
     page.get_by_label("Status").select_option("completed")
     page.wait_for_url("**/calls/?source=task&status=completed")
-    page.get_by_label("Model").select_option("openai/gpt-5.4-mini")
-    page.wait_for_url(re.compile("source=task&model=openai%2Fgpt-5.4-mini&status=completed"))
+    page.get_by_label("Model").select_option("openai/gpt-image-2")
+    page.wait_for_url(re.compile("source=task&model=openai%2Fgpt-image-2&status=completed"))
     shown = row_ids(page)
     expected = site.database.one(
         "SELECT count(*) FROM gateway_callrecord r JOIN accounts_group g ON g.id = r.group_id WHERE g.name = 'Research'"
-        " AND r.source = 'task' AND r.status = 'completed' AND r.model = 'openai/gpt-5.4-mini'"
+        " AND r.source = 'task' AND r.status = 'completed' AND r.model = 'openai/gpt-image-2'"
     )
     assert len(shown) == expected > 0
 

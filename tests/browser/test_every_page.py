@@ -54,6 +54,14 @@ def one_call(site: Site, condition: str) -> str:
     return f"{site.group_url}calls/call_{call.hex}/"
 
 
+def one_task(site: Site, condition: str) -> str:
+    task = site.database.one(
+        "SELECT t.id FROM gateway_task t JOIN accounts_group g ON g.id = t.group_id"
+        f" WHERE g.name = 'Research' AND {condition} ORDER BY t.id LIMIT 1"
+    )
+    return f"{site.group_url}tasks/tsk_{task.hex}/"
+
+
 def pages(site: Site) -> dict[str, str]:
     """Addresses that an admin can open, by what they show."""
     group, organization = site.group_url, site.organization_url
@@ -67,6 +75,23 @@ def pages(site: Site) -> dict[str, str]:
         "calls with filters": f"{group}calls/?source=api&period=custom&since=2020-01-01T00:00",
         "calls that do not match": f"{group}calls/?model=none",
         "filters in error": f"{group}calls/?status=none",
+        "tasks": f"{group}tasks/",
+        "tasks that do not match": f"{group}tasks/?status=failed&model=none",
+        "task filters in error": f"{group}tasks/?status=none",
+        "a task with pictures": one_task(site, "count = 4 AND status = 'completed'"),
+        "a task with sources": one_task(site, "action = 'edit_image' AND status = 'completed'"),
+        "a task that waits": one_task(site, "status = 'pending'"),
+        "a task under way": one_task(site, "status = 'processing' AND progress > 0"),
+        "a task that failed": one_task(site, "error_code = 'content_refused'"),
+        "a task that was cancelled": one_task(site, "error_code = 'cancelled'"),
+        "a task with a hostile prompt": one_task(site, "request->>'prompt' LIKE '%%<script>%%'"),
+        "a task whose pictures expired": one_task(
+            site,
+            "EXISTS (SELECT 1 FROM gateway_picture p WHERE p.task_id = t.id AND p.deleted_at IS NOT NULL)",
+        ),
+        "the call of a task": one_call(site, "source = 'task' AND amount_nanos > 0"),
+        "the call of a task that failed": one_call(site, "source = 'task' AND status = 'refused'"),
+        "calls of tasks": f"{group}calls/?source=task",
         "credits": f"{group}credits/",
         "a charged call": one_call(site, "cached_input_tokens > 0 AND amount_nanos > 0"),
         "a failed call": one_call(site, "status = 'upstream_failed'"),
@@ -74,6 +99,7 @@ def pages(site: Site) -> dict[str, str]:
         "no keys": f"{empty}/keys/",
         "no usage": f"{empty}/usage/",
         "no calls": f"{empty}/calls/",
+        "no tasks": f"{empty}/tasks/",
         "no credits": f"{empty}/credits/",
         "hostile names": f"{hostile}/keys/",
         "organization": organization,
@@ -174,6 +200,7 @@ def test_tabs_change_what_is_below_them_and_move_nothing_else(visitor: Visitor, 
     for name, path in (
         ("Usage", "usage"),
         ("Call history", "calls"),
+        ("Tasks", "tasks"),
         ("Credits", "credits"),
         ("Keys", "keys"),
     ):

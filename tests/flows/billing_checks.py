@@ -4,10 +4,12 @@ Nothing here is of the product's own pricing: amounts are integers from the file
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -17,11 +19,16 @@ from tests.world import World
 
 PRICE_BOOK = Path(__file__).resolve().parents[2] / "billing/data/price_book.json"
 NANOS, MILLION, BPS = 10**9, 10**6, 10**4
-COUNTING = ("/count_tokens", ":countTokens")
+FREE = ("/count_tokens", ":countTokens", "/v1/files", "/v1/price_quotes")
+TRIALS_MAX = 5
+VENDORS_NAMES: Mapping[str, str] = MappingProxyType(
+    {"gpt-4o-image": "gpt-image-2", "topaz-upscale-image": "Standard V2"}
+)
+TIERS_PIXELS = (("1k", 1536 * 1024), ("2k", 2048 * 2048), ("4k", 3840 * 2160))
 
 
 class Answer(NamedTuple):
-    """One answer that a client got. `charge`: the header, USD."""
+    """One answer that a client got. `charge`: the header, USD; `task_id`: of the task that was waited for."""
 
     method: str
     path: str
@@ -29,11 +36,17 @@ class Answer(NamedTuple):
     call_id: str
     charge: str | None
     is_stream: bool
+    task_id: str = ""
+
+    @property
+    def record_id(self) -> str:
+        """The call that was recorded: a request that is repeated is answered with the task that the first one made."""
+        return f"call_{self.task_id.removeprefix('tsk_')}" if self.task_id else self.call_id
 
     @property
     def is_call(self) -> bool:
         """Whether it is of a call that a provider bills."""
-        return self.method == "POST" and not self.path.endswith(COUNTING)
+        return self.method == "POST" and not self.path.endswith(FREE)
 
 
 class Served(NamedTuple):
@@ -82,6 +95,34 @@ def cost_nanos(model: dict[str, Any], tier: str, served: Served) -> int:
     whole, rest = divmod(exact, MILLION * BPS)
     half = MILLION * BPS // 2
     return whole + int(rest > half or (rest == half and whole % 2 == 1))
+
+
+def picture_nanos(name: str, key: str, pictures: int) -> int:
+    """The same of pictures, at today's price: each costs `image` or `image[key]`, or all of them `request[key]`."""
+    today = datetime.now(UTC).date().isoformat()
+    prices = [price for price in BOOK[name]["prices"] if price["effective_from"] <= today]
+    price = max(prices, key=lambda one: str(one["effective_from"]))
+    (table,) = price["tables"]
+    rates = {bucket: int(Decimal(text) * NANOS) for bucket, text in table["per_unit"].items()}
+    whole = rates.get(f"request[{key}]")
+    cost = rates[f"image[{key}]" if key else "image"] * pictures if whole is None else whole
+    exact, rest = divmod(cost * int(price["sell_bps"]), BPS)
+    assert rest == 0
+    return exact
+
+
+def picture_key(name: str, entry: dict[str, Any], source_edge: int | None) -> str:
+    """The key of the price that the pictures which the vendor's log tells of have."""
+    width, height = map(int, str(entry["resolution"]).split("x"))
+    if name == "openai/gpt-image-2":
+        return next(key for key, pixels in TIERS_PIXELS if width * height <= pixels)
+    if name == "openai/gpt-4o-image":
+        return str(entry["pictures"])
+    if source_edge is not None:
+        factor, rest = divmod(width, source_edge)
+        assert rest == 0
+        return str(factor)
+    return ""
 
 
 def read_report(dialect: str, usage: dict[str, Any], totals: dict[str, int]) -> Served:
@@ -135,6 +176,7 @@ class Books:
                 headers.get("x-request-id", ""),
                 headers.get("x-tollgate-charge"),
                 headers.get("content-type", "").startswith("text/event-stream"),
+                headers.get("x-tollgate-task", ""),
             )
         )
 
@@ -150,11 +192,8 @@ class Books:
         yield
         records = self._records_after(latest)
         calls = [answer for answer in self.answers if answer.is_call]
-        owed = sum(
-            check_bill(answer, records.pop(answer.call_id), self.entries(answer.call_id))
-            for answer in calls
-            if answer.status == 200
-        )
+        served = {answer.record_id: answer for answer in calls if answer.status == 200}
+        owed = sum(self._check(answer, records.pop(name)) for name, answer in served.items())
         for answer in calls:
             if answer.status != 200:
                 refused = records.pop(answer.call_id, None)
@@ -163,6 +202,41 @@ class Books:
         after = self._credits()
         assert after["charged"] == credits["charged"] + owed
         assert after["held"] == 0
+
+    def _check(self, answer: Answer, record: dict[str, Any]) -> int:
+        if record["source"] != "task":
+            return check_bill(answer, record, self.entries(answer.call_id))
+        charged = self.check_task(record)
+        assert answer.charge is not None
+        assert Decimal(answer.charge) * NANOS == charged
+        return charged
+
+    def check_task(self, record: dict[str, Any]) -> int:
+        """Assert that the record of a task that has ended is charged as the vendor's log says; answers its charge."""
+        trials = [f"tsk_{record['id'].hex}-{number + 1}" for number in range(TRIALS_MAX)]
+        entries = [entry for trial in trials for entry in self.entries(trial)]
+        if record["status"] != "completed":
+            assert (record["amount_nanos"], record["images"]) == (0, 0)
+            return 0
+        entry = entries[-1]
+        assert (entry["outcome"], entry["status"]) == ("completed", 200)
+        name, pictures = record["model"], entry["pictures"]
+        bare = name.partition("/")[2]
+        assert entry["model"] == VENDORS_NAMES.get(bare, bare)
+        key = picture_key(name, entry, self._source_edge(record["id"]))
+        assert (record["price_key"], record["images"]) == (key, pictures)
+        assert record["amount_nanos"] == picture_nanos(name, key, pictures)
+        assert record["basis"] == "reported"
+        return int(record["amount_nanos"])
+
+    def _source_edge(self, task_id: UUID) -> int | None:
+        """How wide the picture was that the task enlarged; None for other tasks."""
+        rows = self._world.database.query(
+            "SELECT width FROM gateway_task t, gateway_upload u WHERE t.id = %s AND t.action = 'upscale_image'"
+            " AND u.id = substr(t.request->'sources'->>0, 6)::uuid",
+            task_id,
+        )
+        return int(rows[0]["width"]) if rows else None
 
     def record(self) -> dict[str, Any]:
         """The record of the latest call."""
@@ -198,8 +272,8 @@ class Books:
     def _credits(self) -> dict[str, int]:
         """What all wallets ever paid, which is what they were granted and no longer have, and what is held."""
         (row,) = self._world.database.query(
-            "SELECT (SELECT sum(amount_nanos) FROM billing_transfer WHERE kind = 'grant')::bigint"
-            " - sum(balance_nanos)::bigint AS charged, sum(held_nanos)::bigint AS held"
+            "SELECT (SELECT coalesce(sum(amount_nanos), 0) FROM billing_transfer WHERE kind = 'grant')::bigint"
+            " - coalesce(sum(balance_nanos), 0)::bigint AS charged, coalesce(sum(held_nanos), 0)::bigint AS held"
             " FROM billing_account WHERE kind = 'wallet'"
         )
         return row

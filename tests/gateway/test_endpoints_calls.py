@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import httpx
@@ -319,3 +319,102 @@ def test_what_is_no_id_is_a_call_that_does_not_exist(http: httpx.Client, name: s
     assert answer.status_code == 404
     assert answer.json()["error"]["code"] == "call_not_found"
     assert len(answer.content) < 400
+
+
+# Tasks.
+
+
+class Painted(NamedTuple):
+    """A finished task as its transaction recorded it: what was charged, and of which key."""
+
+    model: str
+    price_key: str
+    images: int
+    list_nanos: int
+    amount_nanos: int
+    status: str = "completed"
+
+
+PAINTED = (
+    Painted("openai/gpt-image-2", "2k", 1, 200_000_000, 100_000_000),
+    Painted("openai/gpt-4o-image", "4", 4, 160_000_000, 80_000_000),
+    Painted("topaz/topaz-upscale-image", "8", 1, 800_000_000, 400_000_000),
+    Painted("black-forest-labs/flux-kontext-pro", "", 1, 40_000_000, 20_000_000),
+    Painted("openai/gpt-image-2", "", 0, 0, 0, "refused"),
+)
+
+
+@pytest.fixture(scope="module")
+def painter(world: World) -> Tenant:
+    """Somebody whose key has made pictures only, one task of each of PAINTED."""
+    tenant = world.add_tenant("Painter", balance="10")
+    for one in PAINTED:
+        world.database.query(
+            "INSERT INTO gateway_callrecord (id, organization_id, group_id, api_key_id, source, endpoint, model,"
+            " status, stream, service_tier, created_at, duration_ms, input_tokens, cached_input_tokens,"
+            " cache_write_tokens, cache_write_1h_tokens, output_tokens, reasoning_tokens, audio_input_tokens,"
+            " audio_output_tokens, images, price_key, basis, price_id, hold_nanos, list_nanos, amount_nanos,"
+            " written_off_nanos, error_code, error_message, attempts)"
+            " SELECT %s, %s, %s, %s, 'task', 'text_to_image', %s, %s, false, 'standard', now(), 5, 0, 0, 0, 0, 0, 0, 0,"
+            " 0, %s, %s, '', max(id), %s, %s, %s, 0, '', '', '[]' FROM billing_price WHERE model = %s",
+            uuid7(), tenant.organization_id, tenant.group_id, tenant.key_id, one.model, one.status, one.images,
+            one.price_key, one.amount_nanos or 7, one.list_nanos, one.amount_nanos, one.model,
+        )  # fmt: skip
+    return tenant
+
+
+@pytest.mark.parametrize(
+    ("place", "bucket", "quantity", "list_rate", "unit", "amount"),
+    [
+        (0, "image[2k]", 1, "0.20", "image", "0.10"),
+        (1, "request[4]", 1, "0.16", "request", "0.08"),
+        (2, "image[8]", 1, "0.80", "image", "0.40"),
+        (3, "image", 1, "0.04", "image", "0.02"),
+    ],
+)
+def test_a_task_is_told_with_the_line_that_explains_its_charge(
+    gateway: GatewayProcess,
+    painter: Tenant,
+    place: int,
+    bucket: str,
+    quantity: int,
+    list_rate: str,
+    unit: str,
+    amount: str,
+) -> None:
+    with client(gateway, painter) as http:
+        one = history(http)[::-1][place]
+        told = http.get(f"/v1/calls/{one['id']}").json()
+    assert one.items() <= told.items()
+    assert told["lines"] == [
+        {
+            "bucket": bucket,
+            "quantity": quantity,
+            "list_rate": list_rate,
+            "unit": unit,
+            "sell_bps": 5000,
+            "amount": amount,
+        }
+    ]
+    assert (told["charge"], told["list_price"]) == (amount, list_rate)
+    assert told["usage"]["images"] == PAINTED[place].images
+
+
+def test_a_call_and_its_task_have_the_same_digits(
+    gateway: GatewayProcess, painter: Tenant, http: httpx.Client
+) -> None:
+    with client(gateway, painter) as painting:
+        tasks = history(painting, source="task")
+        assert history(painting, source="api") == []
+    assert len(tasks) == len(PAINTED)
+    assert [one["task_id"] for one in tasks] == [
+        one["id"].replace("call_", "tsk_") for one in tasks
+    ]
+    assert {one["task_id"] for one in history(http)} == {None}
+
+
+def test_a_task_that_was_refused_has_no_lines(gateway: GatewayProcess, painter: Tenant) -> None:
+    with client(gateway, painter) as http:
+        refused = history(http, status="refused")[0]
+        told = http.get(f"/v1/calls/{refused['id']}").json()
+    assert (told["lines"], told["charge"], told["usage"]["images"]) == ([], "0.00", 0)

@@ -1,11 +1,13 @@
 """GET /v1/models: what can be called, and at what price."""
 
+import time
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
 import httpx
 import openai
+import psycopg
 import pytest
 
 from simulator.process import SimulatorProcess
@@ -40,7 +42,16 @@ def test_the_list_needs_no_key_and_a_bad_one_does_no_harm(http: httpx.Client) ->
     assert answer.content == http.get("/v1/models").content
 
 
-def test_the_list_holds_every_priced_language_model_once_and_by_name(
+IMAGE_MODELS = {
+    "openai/gpt-image-2",
+    "openai/gpt-4o-image",
+    "black-forest-labs/flux-kontext-pro",
+    "black-forest-labs/flux-kontext-max",
+    "topaz/topaz-upscale-image",
+}
+
+
+def test_the_list_holds_every_priced_model_that_is_served_once_and_by_name(
     world: World, listed: dict[str, dict[str, Any]]
 ) -> None:
     rows = world.database.query(
@@ -48,7 +59,7 @@ def test_the_list_holds_every_priced_language_model_once_and_by_name(
         " WHERE m.mode IN ('chat', 'responses', 'embedding') AND m.is_enabled AND p.group_id IS NULL"
         " AND p.effective_from <= now()"
     )
-    assert list(listed) == sorted(row["name"] for row in rows)
+    assert list(listed) == sorted({row["name"] for row in rows} | IMAGE_MODELS)
     assert len(listed) > 20
 
 
@@ -72,7 +83,8 @@ def test_prices_are_per_token_half_of_list_and_agree_with_the_price_book(
     }
     rates = world.database.query(
         "SELECT p.model, r.bucket, r.list_nanos, r.per, coalesce(r.sell_bps, p.sell_bps) AS sell_bps"
-        " FROM billing_price p JOIN billing_pricerate r ON r.price_id = p.id"
+        " FROM (SELECT DISTINCT ON (model) * FROM billing_price WHERE group_id IS NULL AND effective_from <= now()"
+        " ORDER BY model, effective_from DESC) p JOIN billing_pricerate r ON r.price_id = p.id"
         " WHERE r.tier = 'standard' AND r.above_input_tokens = 0 AND r.bucket = ANY(%s)",
         list(names),
     )
@@ -126,7 +138,7 @@ def test_one_model_is_found_by_its_alias_under_that_name(
 @pytest.mark.parametrize(
     "name",
     ["nope", "GPT-5.5", "OpenAI/gpt-5.5", "openai/", "openai", "openai/openai/gpt-5.5", "gpt-5.5/", " gpt-5.5",
-     "gpt-5.5%20", "whisper-1", "openai/gpt-image-2", "x" * 3000, "a%22b%0a"],
+     "gpt-5.5%20", "whisper-1", "openai/gpt-image-1", "x" * 3000, "a%22b%0a"],
 )  # fmt: skip
 def test_a_model_that_cannot_be_called_is_a_json_404(http: httpx.Client, name: str) -> None:
     answer = http.get(f"/v1/models/{name}")
@@ -134,6 +146,90 @@ def test_a_model_that_cannot_be_called_is_a_json_404(http: httpx.Client, name: s
     error = answer.json()["error"]
     assert (error["code"], error["param"]) == ("model_not_found", "model")
     assert len(answer.content) < 500
+
+
+@pytest.mark.parametrize(
+    ("name", "unit", "yours", "at_list"),
+    [
+        (
+            "openai/gpt-image-2",
+            "image",
+            {"1k": "0.06", "2k": "0.10", "4k": "0.16"},
+            {"1k": "0.12", "2k": "0.20", "4k": "0.32"},
+        ),
+        (
+            "openai/gpt-4o-image",
+            "request",
+            {"1": "0.06", "2": "0.07", "4": "0.08"},
+            {"1": "0.12", "2": "0.14", "4": "0.16"},
+        ),
+        ("black-forest-labs/flux-kontext-pro", "image", {"image": "0.02"}, {"image": "0.04"}),
+        ("black-forest-labs/flux-kontext-max", "image", {"image": "0.04"}, {"image": "0.08"}),
+        (
+            "topaz/topaz-upscale-image",
+            "image",
+            {"1": "0.10", "2": "0.10", "4": "0.20", "8": "0.40"},
+            {"1": "0.20", "2": "0.20", "4": "0.40", "8": "0.80"},
+        ),
+    ],
+)
+def test_pictures_are_listed_with_a_price_for_each_of_their_keys(
+    listed: dict[str, dict[str, Any]],
+    name: str,
+    unit: str,
+    yours: dict[str, str],
+    at_list: dict[str, str],
+) -> None:
+    assert listed[name]["pricing"] == {
+        "per_image": yours,
+        "per_image_unit": unit,
+        "list": {"per_image": at_list, "per_image_unit": unit},
+    }
+
+
+def test_models_of_pictures_say_what_they_take_and_give(
+    listed: dict[str, dict[str, Any]],
+) -> None:
+    modalities = {name: listed[name]["modality"] for name in IMAGE_MODELS}
+    assert modalities.pop("topaz/topaz-upscale-image") == "image->image"
+    assert set(modalities.values()) == {"text+image->image"}
+    assert listed["openai/gpt-4o-image"]["display_name"] == "gpt-4o-image"
+    assert "per_image" not in listed["openai/gpt-5.5"]["pricing"]
+
+
+@pytest.mark.parametrize(
+    "name", ["gpt-image-2", "gpt-image-2-text-to-image", "gpt-image-2-image-to-image"]
+)
+def test_one_model_of_pictures_is_found_by_each_of_its_names(
+    http: httpx.Client, listed: dict[str, dict[str, Any]], name: str
+) -> None:
+    answer = http.get(f"/v1/models/{name}").json()
+    assert answer == {**listed["openai/gpt-image-2"], "id": name}
+
+
+def test_a_model_of_pictures_without_a_price_for_any_of_its_keys_is_not_listed(
+    fresh_world: World,
+) -> None:
+    """A price of tokens comes into force: no picture can be made at that."""
+    gateway = fresh_world.start_gateway()
+    with client(gateway) as http:
+        assert http.get("/v1/models/gpt-image-2").status_code == 200
+        with psycopg.connect(fresh_world.database.url) as connection:
+            row = connection.execute(
+                "INSERT INTO billing_price (model, effective_from, sell_bps, list_is_estimated, source, created_at)"
+                " VALUES ('openai/gpt-image-2', now(), 5000, false, '', now()) RETURNING id"
+            ).fetchone()
+            assert row is not None
+            connection.execute(
+                "INSERT INTO billing_pricerate (price_id, tier, above_input_tokens, bucket, list_nanos, per)"
+                " VALUES (%s, 'standard', 0, 'image_output', 1, 1000000), (%s, 'standard', 0, 'image[8k]', 1, 1)",
+                (row[0], row[0]),
+            )
+        time.sleep(0.8)
+        assert http.get("/v1/models/gpt-image-2").status_code == 404
+        names = [model["id"] for model in http.get("/v1/models").json()["data"]]
+        assert "openai/gpt-image-2" not in names
+        assert "openai/gpt-4o-image" in names
 
 
 def test_the_official_client_reads_the_list_and_one_model(

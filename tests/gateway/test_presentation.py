@@ -10,6 +10,7 @@ from django.core.management import call_command
 from accounts.ids import uuid7
 from accounts.services import issue_key
 from billing.models import Account, Hold, HoldOwner, Price, Transfer
+from billing.picture_pricing import charge_pictures
 from billing.pricing import Usage, charge_usage
 from gateway import presentation
 from gateway.history import Totals
@@ -105,7 +106,7 @@ def settle(
 ) -> CallRecord:
     """A call as it is left by its settlement, with its hold and capture; `changes` falsify or extend the record."""
     key = issue_key(people.group, people.alice, "ci")[0]
-    price = Price.objects.prefetch_related("rates").get(model=model, group=None)
+    price = Price.objects.prefetch_related("rates").filter(model=model).latest("effective_from")
     charge = (
         charge_usage(price.frozen(), usage, changes.get("service_tier", "standard"))
         if usage
@@ -234,6 +235,83 @@ def test_a_price_that_is_gone_or_cannot_price_is_said(people: People) -> None:
     assert not unpriceable.agrees
 
 
+def paint(people: People, model: str, count: int, key: str, **changes: Any) -> CallRecord:
+    """A task as its last transaction leaves it, charged by the newest price of its model."""
+    price = Price.objects.prefetch_related("rates").filter(model=model).latest("effective_from")
+    charge = charge_pictures(price.frozen(), count, key)
+    fields = {
+        "source": "task",
+        "images": count,
+        "price_key": key,
+        "price_id": price.pk,
+        "list_nanos": charge.list_nanos,
+        "amount_nanos": charge.amount_nanos,
+    }
+    return settle(people, None, **{"model": model, **fields, **changes})
+
+
+@pytest.mark.parametrize(
+    ("model", "images", "key", "line"),
+    [
+        ("openai/gpt-image-2", 3, "2k", ("Images, 2k", 3, "image", "0.60", "0.30")),
+        ("openai/gpt-4o-image", 4, "4", ("Request for 4", 1, "request", "0.16", "0.08")),
+        ("black-forest-labs/flux-kontext-pro", 1, "", ("Images", 1, "image", "0.04", "0.02")),
+        ("topaz/topaz-upscale-image", 1, "8", ("Images, 8", 1, "image", "0.80", "0.40")),
+    ],
+)
+def test_the_charge_of_a_task_is_recomputed_from_its_pictures(
+    people: People, model: str, images: int, key: str, line: tuple[Any, ...]
+) -> None:
+    call = paint(people, model, images, key)
+    explained = presentation.explain_charge(call)
+    assert explained is not None
+    (only,) = explained.lines
+    assert (only.label, only.quantity, only.unit, only.list_amount, only.amount) == line
+    assert (explained.exact_list, explained.exact_sum) == line[3:]
+    assert explained.agrees
+    assert presentation.list_buckets(call) == [("Images", images, False)]
+
+
+@pytest.mark.parametrize("change", [{"images": 2}, {"price_key": "4k"}, {"amount_nanos": 1}])
+def test_a_task_that_does_not_fit_its_price_is_exposed(
+    people: People, change: dict[str, Any]
+) -> None:
+    explained = presentation.explain_charge(paint(people, "openai/gpt-image-2", 1, "2k", **change))
+    assert explained is not None
+    assert not explained.agrees
+
+
+def test_a_task_of_a_key_that_its_price_does_not_list_cannot_be_recomputed(people: People) -> None:
+    call = paint(people, "openai/gpt-image-2", 1, "2k", price_key="8k")
+    explained = presentation.explain_charge(call)
+    assert explained is not None
+    assert "image[8k]" in explained.problem
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        ("refused", "by the provider"),
+        ("upstream_failed", "could not be made"),
+        ("timed_out", "not ready in time"),
+        ("client_gone", "cancelled"),
+        ("completed", "Fewer pictures"),
+    ],
+)
+def test_tasks_that_charge_nothing_say_why(people: People, status: str, words: str) -> None:
+    call = paint(people, "openai/gpt-4o-image", 0, "", status=status)
+    assert presentation.explain_charge(call) is None
+    assert words in presentation.explain_free(call)
+    shown = [("Images", 0, False)] if status == "completed" else []
+    assert presentation.list_buckets(call) == shown
+
+
+def test_rates_of_tokens_are_for_a_million(people: People) -> None:
+    explained = presentation.explain_charge(settle(people, Usage(input_tokens=1, output_tokens=1)))
+    assert explained is not None
+    assert [(line.per, line.unit) for line in explained.lines] == [(1_000_000, "1M tokens")] * 2
+
+
 @pytest.mark.parametrize("status", ["refused", "upstream_failed", "timed_out", "lost"])
 def test_failed_calls_say_why_they_are_free(people: People, status: str) -> None:
     call = settle(people, None, status=status)
@@ -253,6 +331,7 @@ def test_nothing_known_and_nothing_used_are_two_things(people: People) -> None:
 def test_every_status_has_its_words() -> None:
     free = set(CallRecord.Status.values) - {"completed", "client_gone"}
     assert set(presentation.WHY_FREE) == free
+    assert set(presentation.WHY_TASK_FREE) == set(CallRecord.Status.values)
     assert set(presentation.BASIS_NOTES) == set(CallRecord.Basis.values)
 
 

@@ -13,7 +13,7 @@ from uvloop import run as run_loop
 
 from accounts import keys
 from gateway import watch
-from gateway.watch import FRESH_S, Watch
+from gateway.watch import FRESH_S, Listeners, Watch
 from tests.gateway.database_proxy import database_proxy
 from tests.world import GatewayProcess, Tenant, World, client
 
@@ -26,13 +26,17 @@ class Ear:
 
     def __init__(self, url: str, owner_id: int) -> None:
         self.keys: list[str] = []
+        self.tasks: list[str] = []
         self.catalogs = 0
         self.backends: list[int] = []
         self.is_away = False
         self._url = url
         self.busy_since = time.time()
         self.watch = Watch(
-            self._connect, owner_id, self.keys.append, self._on_catalog, lambda: self.busy_since
+            self._connect,
+            owner_id,
+            Listeners(self.keys.append, self._on_catalog, self.tasks.append),
+            lambda: self.busy_since,
         )
 
     async def _connect(self) -> AsyncConnection:
@@ -223,13 +227,13 @@ def test_a_catalog_that_cannot_be_read_does_not_deafen_the_process(
             async def broken() -> None:
                 raise ValueError("two tables for the same tier and threshold")
 
-            heard = ear.watch._on_catalog
-            ear.watch._on_catalog = broken
+            heard = ear.watch._listeners
+            ear.watch._listeners = heard._replace(on_catalog=broken)
             notify(world, "tollgate_catalog", "billing_price")
             await asyncio.sleep(0.6)
             notify(world, "tollgate_keys", "revoked")
             await ear.until(lambda: "revoked" in ear.keys)
-            ear.watch._on_catalog = heard
+            ear.watch._listeners = heard
             before = ear.catalogs
             notify(world, "tollgate_catalog", "billing_price")
             await ear.until(lambda: ear.catalogs > before)
@@ -436,3 +440,14 @@ def test_a_process_starts_beside_a_channel_whose_credential_does_not_open(
     gateway = fresh_world.start_gateway()
     with client(gateway, fresh_world.add_tenant("Early", balance="1")) as http:
         assert http.post("/v1/chat/completions", json=BODY).status_code == 200
+
+
+def test_a_task_that_has_ended_is_heard_within_a_second(world: World, owner_id: int) -> None:
+    async def listen() -> None:
+        async with listening(world, owner_id) as ear:
+            before = ear.catalogs
+            notify(world, "tollgate_tasks", "0190")
+            assert await ear.until(lambda: ear.tasks == ["0190"]) < 1
+            assert ear.catalogs == before
+
+    run_loop(listen())
