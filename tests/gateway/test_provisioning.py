@@ -73,16 +73,13 @@ def test_the_loaded_price_is_the_one_that_the_file_says(book: Book) -> None:
 
 
 def test_a_new_price_of_a_known_model_is_added_and_the_old_one_stays(book: Book) -> None:
-    load_price_book(
-        [
-            msgspec.structs.replace(entry, prices=entry.prices[:1])
-            for entry in book.entries
-            if entry.name == "openai/gpt-image-2"
-        ]
-    )
-    before = Price.objects.get(model="openai/gpt-image-2").frozen()
-    load_price_book(book.entries)
-    old, new = Price.objects.filter(model="openai/gpt-image-2").order_by("effective_from")
+    name = "openai/gpt-image-two"
+    booked = next(entry for entry in book.entries if entry.name == "openai/gpt-image-2")
+    entry = msgspec.structs.replace(booked, name=name, aliases=())
+    load_price_book([msgspec.structs.replace(entry, prices=entry.prices[:1])])
+    before = Price.objects.get(model=name).frozen()
+    load_price_book([entry])
+    old, new = Price.objects.filter(model=name).order_by("effective_from")
     assert old.frozen() == before
     assert "image_output" in before.tables[0].rates
     assert set(new.frozen().tables[0].rates) == {"image[1k]", "image[2k]", "image[4k]"}
@@ -201,7 +198,8 @@ def test_a_provider_that_an_operator_has_changed_stays_as_it_is() -> None:
 
 
 def test_a_provider_that_a_book_brought_before_its_dialect_was_known_gets_it() -> None:
-    Provider.objects.create(slug="xai", name="Our xAI", dialect="openai", base_url="")
+    brought = {"name": "Our xAI", "dialect": "openai", "base_url": ""}
+    Provider.objects.update_or_create(slug="xai", defaults=brought)
     provide_vendors()
     provider = Provider.objects.get(slug="xai")
     assert (provider.name, provider.dialect) == ("Our xAI", "xai")
