@@ -42,7 +42,7 @@ def configuration_from_settings() -> Configuration:
         calls_max=settings.GATEWAY_CALLS_MAX,
         task_timeout_s=settings.TASK_TIMEOUT_S,
         picture_bytes_max=settings.PICTURE_BYTES_MAX,
-        picture_pixels_max=settings.PICTURE_PIXELS_MAX,
+        source_pixels_max=settings.SOURCE_PIXELS_MAX,
         link_key=derive_link_key(settings.SECRET_KEY),
         public_url=settings.PUBLIC_URL,
         address_policy=Policy(allow_loopback=settings.ALLOW_LOOPBACK_URLS),

@@ -44,6 +44,7 @@ DRAIN_S = 9  # granian's own limit for open answers; ours, a second later, kills
 ORPHAN_PATIENCE_S = 1.5
 BACKLOG = 4096
 CLOCK_THREADS = 8
+CALLBACK_THREADS = 8
 TAKEN_PORT_PATIENCE_S = 1.5
 DEMO_MODEL = "openai/gpt-5.5"
 ANY_ADDRESS = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - read, not bound
@@ -140,7 +141,9 @@ def refuse_taken_port(host: str, port: int) -> int:
 
 def child_environ(site: Site, environ: Mapping[str, str]) -> dict[str, str]:
     """What every child is told; what the operator has set already stands."""
-    told = dict(environ) | {"TOLLGATE_HOME": str(site.home), "PYTHONUNBUFFERED": "1"}
+    # Threads that hold pictures for a moment would each leave a heap of its own behind.
+    told = {"MALLOC_ARENA_MAX": "2"} | dict(environ)
+    told |= {"TOLLGATE_HOME": str(site.home), "PYTHONUNBUFFERED": "1"}
     add_secrets(told, site.home)
     if not told.get("CELERY_BROKER_URL"):
         told["CELERY_BROKER_URL"] = "filesystem://"
@@ -188,8 +191,8 @@ def seed_demo(site: Site, simulator_key: str) -> Step:
 
 
 def celery(site: Site) -> list[Service]:
-    """The clock of the background jobs, a worker for what it asks for and for callbacks, and one for image tasks, so
-    that neither waits for the other."""
+    """The clock of the background jobs, a worker for what it asks for, one for image tasks and one for callbacks, so
+    that none of them waits for another: providers and receivers may hang."""
     command = [sys.executable, "-m", "celery", "-A", "config"]
 
     def worker(name: str, queues: str, threads: int) -> tuple[str, ...]:
@@ -202,8 +205,9 @@ def celery(site: Site) -> list[Service]:
     # No pid file: one that outlives a kill -9 would keep beat from starting.
     beat += ["--schedule", str(site.home / "celerybeat-schedule"), "--pidfile", ""]
     return [
-        Service("celery worker", worker("celery", "celery,callbacks", CLOCK_THREADS)),
+        Service("celery worker", worker("celery", "celery", CLOCK_THREADS)),
         Service("task worker", worker("tasks", "tasks", site.tasks_at_once)),
+        Service("callback worker", worker("callbacks", "callbacks", CALLBACK_THREADS)),
         Service("celery beat", tuple(beat)),
     ]
 

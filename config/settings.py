@@ -114,8 +114,11 @@ GATEWAY_CALLS_MAX = int(env_number("TOLLGATE_CALLS_MAX", 2048, 1))
 # Image tasks: gateway/task_queue.py and gateway/task_run.py.
 TASK_TIMEOUT_S = env_number("TOLLGATE_TASK_TIMEOUT_S", 900, 1)
 TASK_LEASE_S = env_number("TOLLGATE_TASK_LEASE_S", 30, 0.5)
+TASKS_PER_GROUP_MAX = int(env_number("TOLLGATE_TASKS_PER_GROUP", 8, 1))
+TASKS_PER_PROVIDER_MAX = int(env_number("TOLLGATE_TASKS_PER_PROVIDER", 12, 1))
 PICTURE_BYTES_MAX = int(env_number("TOLLGATE_PICTURE_BYTES_MAX", 50 * 1024 * 1024, 1024))
 PICTURE_PIXELS_MAX = int(env_number("TOLLGATE_PICTURE_PIXELS_MAX", 64 * 1024 * 1024, 1024))
+SOURCE_PIXELS_MAX = int(env_number("TOLLGATE_SOURCE_PIXELS_MAX", 32 * 1024 * 1024, 1024))
 PICTURES_URL = env_text("TOLLGATE_PICTURES_URL", "")
 PUBLIC_URL = env_text("TOLLGATE_PUBLIC_URL", "").rstrip("/")
 ALLOW_LOOPBACK_URLS = env_flag("TOLLGATE_ALLOW_LOOPBACK_URLS", False)
@@ -185,7 +188,7 @@ TEMPLATES = [
 DATABASES = {
     "default": {**database_from_url(DATABASE_URL), "CONN_MAX_AGE": 0, "CONN_HEALTH_CHECKS": True}
 }
-DATABASES["default"]["OPTIONS"].setdefault("pool", {"min_size": 1, "max_size": 8, "timeout": 5})
+DATABASES["default"]["OPTIONS"].setdefault("pool", {"min_size": 1, "max_size": 16, "timeout": 5})
 
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]

@@ -38,8 +38,10 @@ BACKOFF_S = (5, 30, 120, 600, 1_800, 3_600, 7_200, 14_400, 28_800)
 GIVE_UP_S = 24 * 3600.0
 CLAIMS_MAX = 40
 """More than a day of tries has: a delivery that kills whoever sends it must end too."""
-IN_FLIGHT_MAX = 4
+IN_FLIGHT_MAX = 3
 """Of one group at a time, so that a group whose receivers hang does not keep every sender busy."""
+ORGANIZATION_IN_FLIGHT_MAX = 5
+"""The same of all groups of one organization, which may make as many as it likes."""
 LOG_MAX = 20
 ERROR_CHARS_MAX = 200
 GONE = 410
@@ -51,24 +53,30 @@ TESTS_MAX, TESTS_PERIOD = 10, timedelta(minutes=1)
 _CLAIM_LOCK = 0x746F6C6C_00000007
 
 # A delivery that is being sent is due again when its lease ends: one index on `next_at` finds both kinds. Among the
-# oldest that are due, one of the group with the fewest in flight.
+# oldest that are due, one of the organization with the fewest in flight, and there of such a group.
 _CLAIM = """
-WITH in_flight AS (
-    SELECT group_id, count(*) AS sending FROM gateway_delivery
-    WHERE state = 'waiting' AND lease_until > statement_timestamp() AND next_at > statement_timestamp()
-      AND next_at <= statement_timestamp() + make_interval(secs => %(lease_s)s)
-    GROUP BY group_id
+WITH in_flight AS MATERIALIZED (
+    SELECT d.group_id, g.organization_id FROM gateway_delivery d LEFT JOIN accounts_group g ON g.id = d.group_id
+    WHERE d.state = 'waiting' AND d.lease_until > statement_timestamp() AND d.next_at > statement_timestamp()
+      AND d.next_at <= statement_timestamp() + make_interval(secs => %(lease_s)s)
+), of_group AS (
+    SELECT group_id, count(*) AS sending FROM in_flight GROUP BY group_id
+), of_organization AS (
+    SELECT organization_id, count(*) AS sending FROM in_flight GROUP BY organization_id
 ), due AS (
-    SELECT d.id, d.next_at, coalesce(f.sending, 0) AS sending
-    FROM gateway_delivery d LEFT JOIN in_flight f ON f.group_id = d.group_id
-    WHERE d.state = 'waiting' AND d.next_at <= statement_timestamp() AND coalesce(f.sending, 0) < %(in_flight_max)s
+    SELECT d.id, d.next_at, coalesce(o.sending, 0) AS organization_sending, coalesce(f.sending, 0) AS group_sending
+    FROM gateway_delivery d LEFT JOIN accounts_group g ON g.id = d.group_id
+        LEFT JOIN of_organization o ON o.organization_id = g.organization_id
+        LEFT JOIN of_group f ON f.group_id = d.group_id
+    WHERE d.state = 'waiting' AND d.next_at <= statement_timestamp() AND coalesce(f.sending, 0) < %(group_max)s
+      AND coalesce(o.sending, 0) < %(organization_max)s
     ORDER BY d.next_at LIMIT 1000
 )
 UPDATE gateway_delivery
 SET attempts = attempts + 1, nudged_at = statement_timestamp(),
     lease_until = statement_timestamp() + make_interval(secs => %(lease_s)s),
     next_at = statement_timestamp() + make_interval(secs => %(lease_s)s)
-WHERE id = (SELECT id FROM due ORDER BY sending, next_at LIMIT 1)
+WHERE id = (SELECT id FROM due ORDER BY organization_sending, group_sending, next_at LIMIT 1)
   AND state = 'waiting' AND next_at <= statement_timestamp()
 RETURNING *
 """
@@ -114,8 +122,13 @@ def send_next_delivery() -> bool:
 
 
 def claim_delivery() -> Delivery | None:
-    """Take a delivery that is due for LEASE_S, of the groups that have fewer than IN_FLIGHT_MAX under way."""
-    parameters = {"lease_s": LEASE_S, "in_flight_max": IN_FLIGHT_MAX}
+    """Take a delivery that is due for LEASE_S, of the groups that have fewer than IN_FLIGHT_MAX under way, in
+    organizations that have fewer than ORGANIZATION_IN_FLIGHT_MAX."""
+    parameters = {
+        "lease_s": LEASE_S,
+        "group_max": IN_FLIGHT_MAX,
+        "organization_max": ORGANIZATION_IN_FLIGHT_MAX,
+    }
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_CLAIM_LOCK])

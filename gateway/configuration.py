@@ -23,7 +23,7 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     calls_max: int = 2048
     task_timeout_s: float = 900.0
     picture_bytes_max: int = 50 * 1024 * 1024
-    picture_pixels_max: int = 64 * 1024 * 1024
+    source_pixels_max: int = 32 * 1024 * 1024
     link_key: bytes = b""
     public_url: str = ""
     address_policy: Policy = Policy()

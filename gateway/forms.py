@@ -1,7 +1,7 @@
 """Which calls to show."""
 
 from datetime import datetime, time, timedelta
-from typing import Any, ClassVar
+from typing import Any
 from uuid import UUID
 
 from django import forms
@@ -57,15 +57,7 @@ class GroupFilterForm(forms.Form):
 class CallFilterForm(GroupFilterForm):
     """The filters of the call history. `wanted()` is what they mean."""
 
-    field_order: ClassVar[list[str]] = [
-        "source",
-        "key",
-        "model",
-        "status",
-        "period",
-        "since",
-        "until",
-    ]
+    field_order = ("source", "key", "model", "status", "period", "since", "until")
     source = forms.ChoiceField(
         required=False, choices=[("", ""), *CallRecord.Source.choices], widget=forms.HiddenInput
     )

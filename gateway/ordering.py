@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import re
+import time
 from collections.abc import Callable
 from typing import Any
 from uuid import UUID
@@ -17,6 +18,7 @@ from gateway.body import take_text
 from gateway.call import Call
 from gateway.errors import BadRequest, Conflict, GatewayError, PaymentRequired, Unavailable
 from gateway.exchange import offered_paths
+from gateway.images.links import BadLink, read_link
 from gateway.images.offers import OFFERS, Offer, image_paths, price_key, refuse_action
 from gateway.images.request import ImageRequest
 from gateway.images.shape import parse_file_id
@@ -30,7 +32,7 @@ from gateway.wire import Wire
 IDEMPOTENCY_KEY_CHARS_MAX = 512
 RESOLVE_EVERY_S = 0.2
 _VISIBLE = re.compile(r"[ -~]+")
-_HOST = re.compile(r"[A-Za-z0-9.-]{1,190}(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:[0-9]{1,5})?")
+_HOST = re.compile(r"[A-Za-z0-9._-]{1,190}(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:[0-9]{1,5})?")
 
 ReadRequest = Callable[[Offer], ImageRequest]
 
@@ -56,7 +58,7 @@ def read_order(call: Call, action: str, services: Services, read: ReadRequest) -
         raise refuse_action(model.name, f"/v1/{call.endpoint}", elsewhere)
     request = read(offer)
     for source in request.sources:
-        if parse_file_id(source) is None:
+        if parse_file_id(source) is None and not _is_own_picture(source, services):
             check_address(source, "source_image_urls", services)
     if not services.catalog.channels_of(model):
         raise Unavailable(
@@ -69,6 +71,17 @@ def read_order(call: Call, action: str, services: Services, read: ReadRequest) -
         price_key=key,
         amount_nanos=quote_pictures(call.price, request.output_count, key),
     )
+
+
+def _is_own_picture(url: str, services: Services) -> bool:
+    """Whether the URL is a link to a picture of ours, which is read from storage instead of fetched. Raises BadRequest
+    for one that has expired."""
+    try:
+        return read_link(services.configuration.link_key, url, time.time()) is not None
+    except BadLink:
+        raise BadRequest(
+            "'source_image_urls': the link to the picture has expired.", param="source_image_urls"
+        ) from None
 
 
 def read_model_name(body: dict[str, Any], call: Call) -> None:

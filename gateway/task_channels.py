@@ -41,9 +41,11 @@ class Serving(NamedTuple):
 
     def choose(self, trials: Sequence[Trial]) -> tuple[catalog.Channel | None, int]:
         """The channel to try next, and how often all of them have been tried: one that has had fewer trials than others
-        first, then as for any call. None: there is no channel."""
+        first, then as for any call. None: there is no channel, or each has failed for good."""
         tried = Counter(trial.channel for trial in trials)
-        ordered = order_channels(self.enabled, random.SystemRandom())
+        out = {trial.channel for trial in trials if trial.is_final}
+        left = tuple(channel for channel in self.enabled if channel.label not in out)
+        ordered = order_channels(left, random.SystemRandom())
         if not ordered:
             return None, 0
         chosen = min(ordered, key=lambda channel: tried[channel.label])

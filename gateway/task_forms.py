@@ -1,6 +1,6 @@
 """Which tasks to show."""
 
-from typing import Any, ClassVar
+from typing import Any
 from uuid import UUID
 
 from django import forms
@@ -16,7 +16,7 @@ from gateway.task_presentation import LOOKS
 class TaskFilterForm(GroupFilterForm):
     """The filters of the gallery. `wanted()` is what they mean."""
 
-    field_order: ClassVar[list[str]] = ["status", "action", "model", "key"]
+    field_order = ("status", "action", "model", "key")
     status = forms.ChoiceField(label=_("Status"), required=False)
     action = forms.ChoiceField(
         label=_("Action"), required=False, choices=[("", _("Any action")), *Task.Action.choices]

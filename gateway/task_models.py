@@ -130,6 +130,11 @@ class Task(models.Model):
                 condition=Q(status__in=["pending", "processing"]),
                 name="gateway_task_unfinished",
             ),
+            models.Index(
+                fields=["deadline_at"],
+                condition=Q(status__in=["pending", "processing"]),
+                name="gateway_task_deadline",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -39,13 +39,14 @@ LOOKS: Mapping[str, Look] = {
 REASONS: Mapping[str, object] = {
     "content_refused": gettext_lazy("The provider refused the content of this request."),
     "invalid_request": gettext_lazy("The provider refused the request."),
-    "source_refused": gettext_lazy("A source picture is at an address that may not be fetched."),
+    "source_refused": gettext_lazy("A source picture cannot be used."),
     "source_unreachable": gettext_lazy("A source picture could not be fetched."),
     "source_not_an_image": gettext_lazy("A source is not a picture that can be used."),
     "upstream_error": gettext_lazy("The provider failed."),
     "upstream_timeout": gettext_lazy("The provider did not answer in time."),
     "expired": gettext_lazy("It was not finished in time."),
     "no_channel_available": gettext_lazy("No provider could be reached."),
+    "storage_unavailable": gettext_lazy("The pictures were made, but could not be stored."),
     CANCELLED: gettext_lazy("Cancelled before it began."),
 }
 # What the timeline says for the events that the queue writes (gateway/task_queue.py, gateway/task_run.py).

@@ -6,7 +6,7 @@ the status `processing`, so a run that was taken for dead changes nothing any mo
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, cast
 from uuid import UUID
@@ -36,6 +36,7 @@ WAITED = "waited"
 # How a call ended whose task ended with the code; everything else is a refusal.
 _STATUSES = {
     "upstream_error": "upstream_failed",
+    "storage_unavailable": "upstream_failed",
     "no_channel_available": "upstream_failed",
     "upstream_timeout": "timed_out",
     "expired": "timed_out",
@@ -54,22 +55,38 @@ _DUE = """
     t.status IN ('pending', 'processing') AND t.next_at <= statement_timestamp()
     AND (t.lease_until IS NULL OR t.lease_until <= statement_timestamp()) AND t.deadline_at > statement_timestamp()
 """
+# What runs, over all workers. The provider is the part of the model's name before the slash.
+_RUNNING = """
+    running AS MATERIALIZED (
+        SELECT r.group_id, split_part(r.model, '/', 1) AS provider FROM gateway_task r
+        WHERE r.status IN ('pending', 'processing') AND r.lease_until > statement_timestamp()
+    ),
+    busy AS (SELECT group_id, count(*) AS tasks FROM running GROUP BY group_id),
+    full_providers AS (SELECT provider FROM running GROUP BY provider HAVING count(*) >= %(per_provider)s)
+"""
+# Due, and neither its group nor its provider has as many running tasks as it may have.
+_CLAIMABLE = f"""
+    gateway_task t LEFT JOIN busy ON busy.group_id = t.group_id
+    WHERE {_DUE} AND coalesce(busy.tasks, 0) < %(per_group)s
+        AND split_part(t.model, '/', 1) NOT IN (SELECT provider FROM full_providers)
+"""  # noqa: S608 - constants
+# Claims at the same moment do not see each other: together they may exceed a limit by as many as they are, less one.
 _CLAIM = f"""
-    WITH running AS MATERIALIZED (
-        SELECT r.group_id, count(*) AS tasks FROM gateway_task r
-        WHERE r.status IN ('pending', 'processing') AND r.lease_until > statement_timestamp() GROUP BY r.group_id
-    )
+    WITH {_RUNNING}
     UPDATE gateway_task t
     SET status = 'processing', attempts = t.attempts + 1, updated_at = clock_timestamp(),
         started_at = coalesce(t.started_at, clock_timestamp()),
-        lease_until = clock_timestamp() + make_interval(secs => %s),
+        lease_until = clock_timestamp() + make_interval(secs => %(lease_s)s),
         events = t.events || gateway_event('started', '')
     WHERE t.id = (
-        SELECT t.id FROM gateway_task t LEFT JOIN running ON running.group_id = t.group_id
-        WHERE {_DUE}
-        ORDER BY coalesce(running.tasks, 0), t.id LIMIT 1 FOR UPDATE OF t SKIP LOCKED
+        SELECT t.id FROM {_CLAIMABLE}
+        ORDER BY coalesce(busy.tasks, 0), t.id LIMIT 1 FOR UPDATE OF t SKIP LOCKED
     )
     RETURNING {_COLUMNS}
+"""  # noqa: S608 - constants
+_COUNT = f"""
+    WITH {_RUNNING}
+    SELECT t.id FROM {_CLAIMABLE} LIMIT %(least)s
 """  # noqa: S608 - constants
 _OVERDUE = f"""
     SELECT {_COLUMNS} FROM gateway_task t
@@ -78,11 +95,11 @@ _OVERDUE = f"""
 """  # noqa: S608 - constants
 # A row waits for a nudge where it got none since it became due, or the last one was long ago: nudges do get lost.
 _NUDGE = f"""
+    WITH {_RUNNING}
     UPDATE gateway_task SET nudged_at = clock_timestamp() WHERE id IN (
-        SELECT t.id FROM gateway_task t
-        WHERE {_DUE} AND t.nudged_at < greatest(
-            t.next_at, t.lease_until, statement_timestamp() - make_interval(secs => %s))
-        ORDER BY t.nudged_at LIMIT %s FOR UPDATE SKIP LOCKED)
+        SELECT t.id FROM {_CLAIMABLE} AND t.nudged_at < greatest(
+            t.next_at, t.lease_until, statement_timestamp() - make_interval(secs => %(again_s)s))
+        ORDER BY t.nudged_at LIMIT %(most)s FOR UPDATE OF t SKIP LOCKED)
 """  # noqa: S608 - constants
 _OURS = "id = %s AND attempts = %s AND status = 'processing'"
 
@@ -90,7 +107,7 @@ _OURS = "id = %s AND attempts = %s AND status = 'processing'"
 class Trial(msgspec.Struct, kw_only=True, omit_defaults=True):
     """One request for pictures. `id` is what the provider was told; without `status` and `error` its end is not known.
 
-    `used`: the pictures of this one were delivered and charged.
+    `used`: the pictures of this one were delivered and charged. `is_final`: the same channel would fail again.
     """
 
     id: str
@@ -101,6 +118,7 @@ class Trial(msgspec.Struct, kw_only=True, omit_defaults=True):
     ms: int = 0
     upstream_id: str = ""
     used: bool = False
+    is_final: bool = False
 
 
 class KeptJob(msgspec.Struct, frozen=True):
@@ -181,14 +199,15 @@ class StoredPicture(NamedTuple):
 
 
 def claim_task() -> Claim | None:
-    """The next task that is due, now ours for a lease: of the group with the fewest running ones, the oldest."""
-    rows = _query(_CLAIM, (settings.TASK_LEASE_S,))
+    """The next task that is due, now ours for a lease: of the group with the fewest running ones, the oldest. None of a
+    group or a provider that has as many running ones as it may have."""
+    rows = _query(_CLAIM, _limits() | {"lease_s": settings.TASK_LEASE_S})
     return _claim(rows[0]) if rows else None
 
 
 def has_due_tasks(least: int) -> bool:
-    """Whether there are at least so many to claim."""
-    return len(_query(f"SELECT 1 FROM gateway_task t WHERE {_DUE} LIMIT %s", (least,))) >= least  # noqa: S608 - ours
+    """Whether there are at least so many to claim, each for itself."""
+    return len(_query(_COUNT, _limits() | {"least": least})) >= least
 
 
 def renew_lease(claim: Claim) -> bool:
@@ -283,8 +302,15 @@ def expire_tasks() -> int:
 def take_nudges() -> int:
     """How many nudges to send for tasks whose nudge or worker was lost, or whose time has come; they count as sent."""
     with connection.cursor() as cursor:
-        cursor.execute(_NUDGE, (NUDGE_AGAIN_S, NUDGES_AT_ONCE))
+        cursor.execute(_NUDGE, _limits() | {"again_s": NUDGE_AGAIN_S, "most": NUDGES_AT_ONCE})
         return cast(int, cursor.rowcount)
+
+
+def _limits() -> dict[str, Any]:
+    return {
+        "per_group": settings.TASKS_PER_GROUP_MAX,
+        "per_provider": settings.TASKS_PER_PROVIDER_MAX,
+    }
 
 
 def _end(claim: Claim, record: Record, status: str, amount_nanos: int) -> bool:
@@ -329,7 +355,7 @@ def _write(claim: Claim, assignments: str, parameters: tuple[Any, ...]) -> bool:
         return bool(cursor.rowcount)
 
 
-def _query(sql: str, parameters: tuple[Any, ...]) -> list[dict[str, Any]]:
+def _query(sql: str, parameters: Sequence[Any] | Mapping[str, Any]) -> list[dict[str, Any]]:
     with connection.cursor() as cursor:
         cursor.execute(sql, parameters)
         names = [column[0] for column in cursor.description or ()]

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, close_old_connections
 
-from gateway.images.pictures import NotAPicture, read_picture
+from gateway.images.pictures import NotAPicture, PictureFacts, read_picture
 from gateway.images.vendors.base import (
     Delivered,
     Driver,
@@ -39,7 +39,7 @@ from gateway.task_queue import (
     postpone,
     renew_lease,
 )
-from gateway.task_sources import SourceFailed, Sources, load_sources
+from gateway.task_sources import SourceFailed, Sources, Watch, load_sources
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +49,12 @@ POLL_FAILURES_MAX = 5
 POLL_LEAST_S, POLL_MOST_S = 1.0, 5.0
 WAIT_MOST_S = 60.0
 LOOK_S = 0.2
-NOTICED_AFTER_S = (0.5, 1.0, 2.0, 4.0, 8.0)
+# Waits for the database or the storage, which double from the first; for the database no longer than its patience.
+AWAY_FIRST_S, AWAY_MOST_S = 0.5, 15.0
+DATABASE_PATIENCE_S = 60.0
+# Before the deadline, so that a sweep does not call the task expired meanwhile.
+STORAGE_GIVEN_UP_S = 2.0
+PROVIDER_FAILED = "The provider failed to answer."
 DISCONNECTED = (OperationalError, InterfaceError)
 
 Stopping = Callable[[], bool]
@@ -75,6 +80,15 @@ class _Over(Exception):
         super().__init__(message)
         self.code = code
         self.message = message
+
+
+class _NotStored(_Over):
+    """The pictures came, and the storage was away until almost the deadline."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "storage_unavailable", "The pictures were made, but could not be stored on our side."
+        )
 
 
 def run_task(claim: Claim, stopping: Stopping) -> None:
@@ -143,6 +157,7 @@ class _Run:
         self._began = time.monotonic()
         self._sources: Sources | None = None
         self._retry_after_s = 0
+        self._last_message = PROVIDER_FAILED
 
     def work(self) -> None:
         """Try until the task has ended. Raises _Lost, _Later, _Over or SourceFailed for every other way out."""
@@ -150,6 +165,7 @@ class _Run:
         if claim.broken_runs >= BROKEN_RUNS_MAX:
             raise _Over("upstream_error", "The task could not be done.")
         serving = find_channels(claim.model)
+        self._leave_database()
         self._mark_interrupted()
         while True:
             self._look()
@@ -164,10 +180,9 @@ class _Run:
         claim = self._claim
         channel, _ = serving.choose(claim.trials)
         if channel is None:
-            raise _Over("no_channel_available", "No provider serves this model at the moment.")
+            raise self._no_channel()
         if self._sources is None:
-            self._leave_database()
-            self._sources = load_sources(claim)
+            self._sources = load_sources(claim, Watch(self._pause, lambda: self._left_s))
         number = len(claim.trials) + 1
         trial = Trial(id=f"{claim.public_id}-{number}", channel=channel.label, at=self._now())
         driver = make_driver(channel, self._left_s)
@@ -176,7 +191,6 @@ class _Run:
         self._look()
         claim.trials.append(trial)
         self._own(lambda: note_trials(claim))
-        self._leave_database()
         try:
             answer = driver.start(order)
         except VendorError as error:
@@ -196,7 +210,7 @@ class _Run:
         trial = next(t for t in claim.trials if t.id == claim.job.trial)
         channel = serving.find(claim.job.channel)
         if channel is None:
-            self._note_failure(trial, Failed("The provider failed to answer.", transient=False))
+            self._note_failure(trial, Failed(PROVIDER_FAILED, transient=False))
             return trial, None
         return trial, self._poll(make_driver(channel, self._left_s), trial)
 
@@ -228,7 +242,6 @@ class _Run:
         if running.progress > self._claim.progress:
             self._claim.progress = min(running.progress, 99)
             self._own(lambda: renew_lease(self._claim))
-            self._leave_database()
 
     def _deliver(self, trial: Trial, delivered: Delivered) -> bool:
         """Check the pictures, store them and end the task. False: what came was no picture, the trial has failed."""
@@ -241,28 +254,58 @@ class _Run:
             return self._refuse_picture(trial)
         trial.upstream_id = delivered.upstream_id or trial.upstream_id
         trial.status, trial.used, trial.ms = 200, True, self._ms_since(trial)
-        self._leave_database()
         stored: list[StoredPicture] = []
         is_ours = False
         try:
             for position, (data, fact) in enumerate(zip(pictures, facts, strict=True)):
-                self._look_at_task()
-                names = save_picture(claim.id, position, data, fact)
-                facts_kept = {**names._asdict(), **fact._asdict()}
-                stored.append(StoredPicture(**facts_kept, size_bytes=len(data)))
+                stored.append(self._store(position, data, fact))
             is_ours = self._finish(stored)
         except NotAPicture:  # it was one, and yet no thumbnail could be made of it
             return self._refuse_picture(trial)
+        except _NotStored:
+            trial.used, trial.error = False, "storage_unavailable"
+            self._own(lambda: note_trials(claim))
+            raise
         except DISCONNECTED:
             is_ours = True  # nobody knows: files that no row names are found later
             raise
         finally:
             if not is_ours:
-                delete_files([name for one in stored for name in (one.name, one.thumbnail)])
+                self._discard(stored)
         if not is_ours:
             self._look_at_task()
             raise _Lost
         return True
+
+    def _store(self, position: int, data: bytes, facts: PictureFacts) -> StoredPicture:
+        """Store one picture. It is paid for: a storage that is away is waited for, almost until the deadline. Raises
+        NotAPicture, _NotStored, and what `_look` raises."""
+        self._look_at_task()
+        wait_s = AWAY_FIRST_S
+        while True:
+            try:
+                names = save_picture(self._claim.id, position, data, facts)
+            except NotAPicture:
+                raise
+            except Exception:  # each storage has errors of its own
+                logger.warning(
+                    "%s: a picture was not stored; once more", self._claim.public_id, exc_info=True
+                )
+            else:
+                kept = {**names._asdict(), **facts._asdict()}
+                return StoredPicture(**kept, size_bytes=len(data))
+            most_s = self._left_s - STORAGE_GIVEN_UP_S
+            if most_s <= 0:
+                raise _NotStored
+            self._pause(min(wait_s, most_s))
+            wait_s = min(wait_s * 2, AWAY_MOST_S)
+
+    def _discard(self, stored: Sequence[StoredPicture]) -> None:
+        """Delete files that no row will name; those that stay are found later."""
+        try:
+            delete_files([name for one in stored for name in (one.name, one.thumbnail)])
+        except Exception:
+            logger.warning("%s: files were left", self._claim.public_id, exc_info=True)
 
     def _refuse_picture(self, trial: Trial) -> bool:
         trial.used = False
@@ -273,7 +316,7 @@ class _Run:
         """End the task. Where an earlier try was committed without telling, its pictures are there."""
         claim = self._claim
         mine = Picture.objects.filter(task_id=claim.id, name=stored[0].name)
-        return self._insist(lambda: finish_task(claim, stored)) or mine.exists()
+        return self._insist(lambda: finish_task(claim, stored) or mine.exists())
 
     def _note_failure(self, trial: Trial, error: VendorError) -> None:
         """Write what became of the trial, and end the task where no other one can do better."""
@@ -282,6 +325,8 @@ class _Run:
         if isinstance(error, Unauthorized):
             trial.error = "unauthorized"
             logger.error("channel %s refuses our account (%s)", trial.channel, error.status)
+        trial.is_final = isinstance(error, Failed) and not error.transient
+        self._last_message = error.message
         claim.job = None
         self._own(lambda: note_job(claim, "trial failed", error.message))
         if isinstance(error, Refused):
@@ -289,6 +334,13 @@ class _Run:
         if len(claim.trials) >= TRIALS_MAX:
             raise _Over(error.code, error.message)
         self._retry_after_s = getattr(error, "retry_after_s", None) or 0
+
+    def _no_channel(self) -> _Over:
+        """Why there is none to try: each has failed for good, or none serves the model."""
+        final = [trial for trial in self._claim.trials if trial.is_final]
+        if final:
+            return _Over(final[-1].error or "upstream_error", self._last_message)
+        return _Over("no_channel_available", "No provider serves this model at the moment.")
 
     def _prepare_next(self, serving: Serving, failed: Trial) -> None:
         """Wait, without keeping the task, once every channel has had another trial."""
@@ -333,19 +385,26 @@ class _Run:
             time.sleep(min(left_s, LOOK_S, max(self._left_s, 0)))
 
     def _own(self, write: Callable[[], bool]) -> None:
+        """Write. Raises _Lost where the task is not ours any more."""
         if not self._insist(write):
             raise _Lost
 
     def _insist(self, write: Callable[[], bool]) -> bool:
-        """Write, though the database may be away for a moment: what a provider has done for us is paid for."""
-        for wait_s in NOTICED_AFTER_S:
+        """Write, though the database may be away for a while: what a provider has done for us is paid for."""
+        until = time.monotonic() + min(DATABASE_PATIENCE_S, max(self._left_s, 0))
+        wait_s = AWAY_FIRST_S
+        while True:
             try:
                 return write()
             except DISCONNECTED:
+                left_s = until - time.monotonic()
+                if left_s <= 0:
+                    raise
                 logger.warning("%s: the database is away; once more", self._claim.public_id)
-                close_old_connections()
-                time.sleep(wait_s)
-        return write()
+            finally:
+                self._leave_database()
+            time.sleep(min(wait_s, left_s))
+            wait_s = min(wait_s * 2, AWAY_MOST_S)
 
     def _leave_database(self) -> None:
         """Give the connection back: there are fewer of them than runs."""

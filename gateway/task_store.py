@@ -30,6 +30,10 @@ PICTURES = """
     SELECT p.task_id, p.position, p.name, p.content_type, p.extension, p.width, p.height, p.expires_at
     FROM gateway_picture p WHERE p.task_id = ANY(%s) ORDER BY p.task_id, p.position
 """
+HAS_KEY = """
+    SELECT 1 FROM gateway_task
+    WHERE api_key_id = %s AND idempotency_key = %s AND idempotency_key > ''
+"""
 CANCEL = """
     SELECT gateway_cancel_task(%s, %s, %s) AS cancelled
 """
@@ -123,6 +127,12 @@ class TaskStore:
             "SELECT gateway_forget_task(%s, %s) AS known", (row.id, row.account_id)
         )
         return bool(rows[0]["known"])
+
+    async def has_key(self, caller: Caller, idempotency_key: str) -> bool:
+        """Whether a task was made with that key of idempotency."""
+        return bool(idempotency_key) and bool(
+            await self._query(HAS_KEY, (caller.key_id, idempotency_key))
+        )
 
     async def find(self, group_id: str, task_id: UUID) -> dict[str, Any] | None:
         """One task of the group."""

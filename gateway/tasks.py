@@ -39,22 +39,24 @@ def clear_sessions() -> None:
 
 @shared_task  # type: ignore[untyped-decorator]
 def run_next_task() -> bool:
-    """Claim one task that is due and bring it to its end. False: there was none, or this worker is about to stop.
+    """Claim a task that is due, bring it to its end, and go on with the next. False: there was none, or this worker is
+    about to stop.
 
-    If more than this one are due, another worker is woken; before, since a broker may keep us waiting and nobody renews
-    the lease meanwhile.
+    If more than one are due, another worker is woken; before, since a broker may keep us waiting and nobody renews
+    the lease meanwhile. Going on makes up for messages that came while the group or the provider of what is due had
+    all the tasks that it may have: who ends one of those starts the next.
     """
     if is_stopping():
         return False
     if task_queue.has_due_tasks(2):
         nudge_tasks()
-    claim = task_queue.claim_task()
-    if claim is None:
-        return False
-    run_task(claim, is_stopping)
-    if claim.callback_url:
-        nudge_deliveries()
-    return True
+    has_run = False
+    while not is_stopping() and (claim := task_queue.claim_task()) is not None:
+        run_task(claim, is_stopping)
+        has_run = True
+        if claim.callback_url:
+            nudge_deliveries()
+    return has_run
 
 
 @shared_task  # type: ignore[untyped-decorator]

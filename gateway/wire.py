@@ -111,6 +111,13 @@ class Wire:
         await self._send({"type": "http.response.start", "status": status, "headers": fields})
         await self._send({"type": "http.response.body", "body": body})
 
+    async def start_json(self, headers: Headers | None = None) -> None:
+        """Begin an answer with JSON that follows in chunks: it is too large to be held whole."""
+        self.started = True
+        self.status = 200
+        fields = [JSON_TYPE, *self._own(headers)]
+        await self._send({"type": "http.response.start", "status": 200, "headers": fields})
+
     async def start_stream(self, headers: Headers | None = None) -> None:
         """Begin an event stream: from here on an error can only be an event."""
         self.started = True

@@ -150,7 +150,7 @@ async def _check_picture(file: FormFile, services: Services) -> PictureFacts:
             read_picture,
             file.data,
             configuration.picture_bytes_max,
-            configuration.picture_pixels_max,
+            configuration.source_pixels_max,
         )
     except NotAPicture as error:
         raise BadRequest(f"'{file.field}': {error}", param=file.field) from None

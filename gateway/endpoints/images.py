@@ -13,6 +13,7 @@ from gateway.limits import rate_headers
 from gateway.ordering import (
     place_order,
     read_callback_url,
+    read_idempotency_key,
     read_model_name,
     read_order,
     task_path,
@@ -51,7 +52,9 @@ async def _create_task(action: str, wire: Wire, services: Services) -> None:
         order = read_order(
             call, action, services, lambda offer: parse_image_request(action, body, offer)
         )
-        await check_uploads(order.request, caller, services)
+        if not await services.tasks.has_key(caller, read_idempotency_key(wire)):
+            # The same request again may name files that have served by now.
+            await check_uploads(order.request, caller, services)
         created = await place_order(call, order, wire, services, callback_url=callback_url)
     await _answer(created, call, wire, services)
 

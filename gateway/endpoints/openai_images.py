@@ -131,19 +131,43 @@ async def _answer(
     ]
     if task["status"] != "completed":
         raise _failure(task)
+    headers.append((b"x-tollgate-charge", format_usd(task["amount_nanos"]).encode()))
+    created_s = int(task["created_at"].timestamp())
+    if form == "url":
+        view = (await view_tasks([task], wire, services))[0]
+        data = [{"url": picture.url} for picture in view.pictures]
+        answer = {"created": created_s, "output_format": "png", "data": data}
+        await wire.send_json(200, msgspec.json.encode(answer), headers)
+    else:
+        await _send_pictures(task, created_s, headers, wire, services)
+
+
+async def _send_pictures(
+    task: dict[str, Any], created_s: int, headers: Headers, wire: Wire, services: Services
+) -> None:
+    """The pictures in base64, one after another: ten large ones are more than a process should hold at a time."""
     try:
-        data = await _data(task, form, wire, services)
+        pictures = await services.tasks.pictures([task["id"]])
+        encoded = await _encode(pictures[0]["name"], services)
     except Exception as error:
         raise _PaidFor(
             f"The pictures cannot be read right now; they are at /v1/tasks/{public_task_id(task['id'])}."
         ) from error
-    answer = {
-        "created": int(task["created_at"].timestamp()),
-        "data": data,
-        "output_format": "png",
-    }
-    headers.append((b"x-tollgate-charge", format_usd(task["amount_nanos"]).encode()))
-    await wire.send_json(200, await asyncio.to_thread(msgspec.json.encode, answer), headers)
+    patience_s = services.configuration.between_bytes_timeout_s
+    await wire.start_json(headers)
+    start = b'{"created":%d,"output_format":"png","data":[' % created_s
+    for number, picture in enumerate(pictures):
+        if number:
+            start = b","
+            encoded = await _encode(picture["name"], services)
+        async with asyncio.timeout(patience_s):
+            await wire.send_chunk(b'%b{"b64_json":"%b"}' % (start, encoded))
+    await wire.end_stream(b"]}")
+
+
+async def _encode(name: str, services: Services) -> bytes:
+    content = await asyncio.to_thread(services.outside.files.read, name)
+    return await asyncio.to_thread(base64.b64encode, content)
 
 
 async def _wait(
@@ -195,19 +219,6 @@ async def _wait_for_either(ended: asyncio.Event, left: "asyncio.Task[None]") -> 
             await announced
 
 
-async def _data(
-    task: dict[str, Any], form: str, wire: Wire, services: Services
-) -> list[dict[str, str]]:
-    if form == "url":
-        view = (await view_tasks([task], wire, services))[0]
-        return [{"url": picture.url} for picture in view.pictures]
-    data = []
-    for picture in await services.tasks.pictures([task["id"]]):
-        content = await asyncio.to_thread(services.outside.files.read, picture["name"])
-        data.append({"b64_json": base64.b64encode(content).decode()})
-    return data
-
-
 def _failure(task: dict[str, Any]) -> GatewayError:
     """A failed task as the error of a call that waited for it."""
     code, message = task["error_code"], task["error_message"]
@@ -221,6 +232,6 @@ def _failure(task: dict[str, Any]) -> GatewayError:
         return UpstreamTimedOut(message, code=code)
     if code == "cancelled":
         return Conflict(message, code=code)
-    if code == "no_channel_available":
+    if code in ("no_channel_available", "storage_unavailable"):
         return Unavailable(message, code=code)
     return UpstreamFailed(message, code=code)

@@ -7,11 +7,14 @@ hexadecimal digits; `&variant=thumbnail` is signed with the rest. HMAC-SHA256, i
 import hashlib
 import hmac
 import json
+import re
 from base64 import urlsafe_b64encode
 from typing import NamedTuple
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode, urlsplit
 from uuid import UUID
 
+_PLACE = re.compile("/pictures/([0-9a-f]{32})/([0-9]{1,3})[.]([a-z]{3,4})")
+_NAMES = frozenset({"expires", "signature", "variant"})
 _KEY_LABEL = b"tollgate picture links 1"
 
 
@@ -56,6 +59,29 @@ def check_link(key: bytes, path: PicturePath, expires: str, signature: str, now:
     # Only what was signed gets here, so it is a number.
     if now > int(expires):
         raise BadLink(is_expired=True)
+
+
+def read_link(key: bytes, url: str, now: float) -> PicturePath | None:
+    """Which of our pictures a URL names, whatever host it begins with: the signature is what makes it ours. None for
+    any other URL. Raises BadLink for one that has expired."""
+    try:
+        parts = urlsplit(url)
+        pairs = parse_qsl(parts.query, strict_parsing=True, max_num_fields=3)
+    except ValueError:
+        return None
+    place, query = _PLACE.fullmatch(parts.path), dict(pairs)
+    if len(query) != len(pairs) or place is None:
+        return None
+    if not {"expires", "signature"} <= query.keys() <= _NAMES:
+        return None
+    path = PicturePath(UUID(place[1]), int(place[2]), place[3], query.get("variant", ""))
+    try:
+        check_link(key, path, query["expires"], query["signature"], now)
+    except BadLink as error:
+        if error.is_expired:
+            raise
+        return None
+    return path
 
 
 def _signature(key: bytes, path: PicturePath, expires: str) -> str:

@@ -1,29 +1,44 @@
 """What makes bytes a picture, and its thumbnail. Judged by content alone, for whatever a caller or a vendor sent.
 
-Nothing is decoded before the header has told how large the picture is; Pillow's own global limit is left alone, since
-threads of one process work with different ones.
+Nothing is decoded before the header has told how large the picture is, and only `DECODED_MAX` pictures at a time in a
+process. Pillow's own global limit is left alone, since threads of one process work with different ones.
 """
 
+import functools
 import io
-import struct
+import threading
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
 # The three plugins register themselves: Pillow would else look for one among all that it has.
-from PIL import Image, ImageOps, JpegImagePlugin, PngImagePlugin, WebPImagePlugin  # noqa: F401
+from PIL import (  # noqa: F401
+    ExifTags,
+    Image,
+    ImageOps,
+    JpegImagePlugin,
+    PngImagePlugin,
+    WebPImagePlugin,
+)
+
+from gateway.images.containers import (
+    Size,
+    TooManyParts,
+    check_png,
+    measure_jpeg,
+    measure_png,
+    measure_webp,
+    walk_png,
+)
 
 THUMBNAIL_EDGE = 512
 THUMBNAIL_QUALITY = 80
+# A WebP of 67 million pixels takes 1 GB while it is decoded.
+DECODED_MAX = 2
 # Each scan of a progressive JPEG is a pass over all its pixels and may be a few bytes; encoders write about ten.
 SCANS_MAX = 100
-_PNG_HEADER_BYTES, _WEBP_HEADER_BYTES = 33, 30
-# Markers of frames, which tell a size (ITU-T T.81, table B.1).
-_JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_JPEG_ALONE = frozenset(range(0xD0, 0xD9)) | {0x01}
-_JPEG_SCAN, _JPEG_END = 0xDA, 0xD9
-
-Size = tuple[int, int]
+# The edge of what becomes of a tile: all that is held beside the whole picture is a tile.
+_TILE_EDGE = 128
 
 
 class NotAPicture(ValueError):
@@ -47,13 +62,14 @@ class _Kind(NamedTuple):
     format: str
     content_type: str
     extension: str
-    measure: Callable[[bytes], Size | None]
+    measure: Callable[[bytes], Size]
 
 
 def read_picture(data: bytes, bytes_max: int, pixels_max: int) -> PictureFacts:
     """The facts of a whole, undamaged PNG, JPEG or WebP with one frame. Raises NotAPicture.
 
-    No more pixels than Pillow itself opens (89,478,485), even where `pixels_max` would allow them.
+    No more pixels than Pillow itself opens (89,478,485), even where `pixels_max` would allow them. May wait for other
+    threads that decode.
     """
     pixels_max = min(pixels_max, Image.MAX_IMAGE_PIXELS or pixels_max)
     if len(data) > bytes_max:
@@ -61,21 +77,14 @@ def read_picture(data: bytes, bytes_max: int, pixels_max: int) -> PictureFacts:
     kind = _sniff(data)
     if kind is None:
         raise NotAPicture("The file is not a PNG, JPEG or WebP picture.")
-    _check_size(kind.measure(data), pixels_max)
-    if kind.format == "JPEG" and data.count(b"\xff\xda") > SCANS_MAX:
-        raise NotAPicture(f"The picture has more than {SCANS_MAX} scans.")
     try:
-        with _open(data, kind) as image:
-            # Again: a file may tell several sizes, and this is the one that is decoded.
-            size = image.size
-            _check_size(size, pixels_max)
-            if kind.format != "JPEG" and getattr(image, "is_animated", False):
-                raise NotAPicture("The picture is animated.")
-            image.verify()
-        with _open(data, kind) as image:
-            image.load()
+        _check_header(data, kind, pixels_max)
+        with _decoding():
+            size = _check_content(data, kind, pixels_max)
     except NotAPicture:
         raise
+    except TooManyParts:
+        raise NotAPicture("The file has too many parts for a picture.") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise NotAPicture(f"The picture has more than {pixels_max} pixels.") from None
     except Exception as error:  # Pillow raises almost anything for broken data
@@ -85,27 +94,88 @@ def read_picture(data: bytes, bytes_max: int, pixels_max: int) -> PictureFacts:
 
 def make_thumbnail(data: bytes, edge: int = THUMBNAIL_EDGE) -> bytes:
     """A WebP of at most `edge` pixels each way, upright, without metadata, of what `read_picture` has accepted.
-    Raises NotAPicture."""
+    Raises NotAPicture. May wait for other threads that decode."""
     kind = _sniff(data)
     if kind is None:
         raise NotAPicture("The file is not a PNG, JPEG or WebP picture.")
     try:
-        with _open(data, kind) as image:
-            small = _as_color(image)
-            small.thumbnail((edge, edge))
-            ImageOps.exif_transpose(small, in_place=True)
-            out = io.BytesIO()
-            small.save(out, "WEBP", quality=THUMBNAIL_QUALITY)
-            return out.getvalue()
+        with _decoding():
+            small = _shrink(data, kind, 2 * edge)
+        small.thumbnail((edge, edge))
+        ImageOps.exif_transpose(small, in_place=True)
+        out = io.BytesIO()
+        small.save(out, "WEBP", quality=THUMBNAIL_QUALITY)
+        return out.getvalue()
     except Exception as error:
         raise NotAPicture("The picture is damaged.") from error
 
 
-def _as_color(image: Image.Image) -> Image.Image:
-    """The picture in a mode that WebP knows and that scales well: RGBA where it has transparency, else RGB."""
+@functools.cache
+def _decoding() -> threading.BoundedSemaphore:
+    """Held while a picture is decoded. Nothing that is done while it is held takes it again, so it is always given
+    back."""
+    return threading.BoundedSemaphore(DECODED_MAX)
+
+
+_decoding()  # Now: two threads that are the first to ask would get one each.
+
+
+def _check_header(data: bytes, kind: _Kind, pixels_max: int) -> None:
+    """What can be told without unpacking anything."""
+    _check_size(kind.measure(data), pixels_max)
+    if kind.format == "PNG":
+        walk_png(data)
+    if kind.format == "JPEG" and data.count(b"\xff\xda") > SCANS_MAX:
+        raise NotAPicture(f"The picture has more than {SCANS_MAX} scans.")
+
+
+def _check_content(data: bytes, kind: _Kind, pixels_max: int) -> Size:
+    """The size of a picture whose content is all there."""
+    with _open(data, kind) as image:
+        # Again: a file may tell several sizes, and this is the one that is decoded.
+        size = image.size
+        _check_size(size, pixels_max)
+        if kind.format != "JPEG" and getattr(image, "is_animated", False):
+            raise NotAPicture("The picture is animated.")
+        if kind.format == "PNG":
+            check_png(data)
+            return size
+        # An eighth of each edge: a JPEG is read to its end all the same. A WebP knows nothing of the kind.
+        image.draft(image.mode, (max(1, size[0] // 8), max(1, size[1] // 8)))
+        image.load()
+    return size
+
+
+def _shrink(data: bytes, kind: _Kind, edge: int) -> Image.Image:
+    """The picture in a mode that WebP knows and that scales well: RGBA where it has transparency, else RGB. Its longer
+    edge is between `edge` and twice that, or as it was if that is less. Of its metadata it has the orientation alone.
+    """
+    with _open(data, kind) as image:
+        factor = _factor(image.size, edge)
+        image.draft(image.mode, (max(1, image.width // factor), max(1, image.height // factor)))
+        image.load()
+        factor = _factor(image.size, edge)
+        mode = "RGBA" if image.has_transparency_data else "RGB"
+        small = Image.new(mode, (-(-image.width // factor), -(-image.height // factor)))
+        step = _TILE_EDGE * factor
+        for top in range(0, image.height, step):
+            for left in range(0, image.width, step):
+                right, bottom = min(left + step, image.width), min(top + step, image.height)
+                tile = _as_color(image.crop((left, top, right, bottom)), mode).reduce(factor)
+                small.paste(tile, (left // factor, top // factor))
+        tag = ExifTags.Base.Orientation
+        small.getexif()[tag] = image.getexif().get(tag, 1)
+    return small
+
+
+def _factor(size: Size, edge: int) -> int:
+    return max(1, max(size) // edge)
+
+
+def _as_color(image: Image.Image, mode: str) -> Image.Image:
     if image.mode.startswith(("I", "F")):  # 16 bits of grey
         image = image.convert("I").point(lambda value: value * (1 / 256)).convert("L")
-    return image.convert("RGBA" if image.has_transparency_data else "RGB")
+    return image if image.mode == mode else image.convert(mode)
 
 
 def _open(data: bytes, kind: _Kind) -> Image.Image:
@@ -118,62 +188,17 @@ def _sniff(data: bytes) -> _Kind | None:
     return next((kind for start, kind in _KINDS.items() if data.startswith(start)), None)
 
 
-def _check_size(size: Size | None, pixels_max: int) -> None:
-    if size is None or 0 in size:
+def _check_size(size: Size, pixels_max: int) -> None:
+    if 0 in size:
         raise NotAPicture("The picture is damaged.")
     if size[0] * size[1] > pixels_max:
         raise NotAPicture(f"The picture has more than {pixels_max} pixels.")
 
 
-def _measure_png(data: bytes) -> Size | None:
-    """PNG (Third Edition), 11.2.1: the header is the first chunk."""
-    if len(data) < _PNG_HEADER_BYTES or data[12:16] != b"IHDR":
-        return None
-    width, height = struct.unpack_from(">II", data, 16)
-    return width, height
-
-
-def _measure_jpeg(data: bytes) -> Size | None:
-    """ITU-T T.81, B.1.1: segments up to the first frame."""
-    at = 2
-    while at + 9 <= len(data):
-        if data[at] != 0xFF:
-            return None
-        marker = data[at + 1]
-        if marker == 0xFF:  # a fill byte
-            at += 1
-        elif marker in _JPEG_ALONE:
-            at += 2
-        elif marker in _JPEG_FRAMES:
-            height, width = struct.unpack_from(">HH", data, at + 5)
-            return width, height
-        elif marker in (_JPEG_SCAN, _JPEG_END):
-            return None
-        else:
-            at += 2 + max(2, int.from_bytes(data[at + 2 : at + 4], "big"))
-    return None
-
-
-def _measure_webp(data: bytes) -> Size | None:
-    """RFC 9649: the canvas of an extended file, else the one frame."""
-    if len(data) < _WEBP_HEADER_BYTES:
-        return None
-    kind = data[12:16]
-    if kind == b"VP8X":
-        return int.from_bytes(data[24:27], "little") + 1, int.from_bytes(data[27:30], "little") + 1
-    if kind == b"VP8L":
-        bits = int.from_bytes(data[21:25], "little")
-        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
-    if kind == b"VP8 ":
-        width, height = struct.unpack_from("<HH", data, 26)
-        return width & 0x3FFF, height & 0x3FFF
-    return None
-
-
 _KINDS: Mapping[bytes, _Kind] = MappingProxyType(
     {
-        b"\x89PNG\r\n\x1a\n": _Kind("PNG", "image/png", "png", _measure_png),
-        b"\xff\xd8\xff": _Kind("JPEG", "image/jpeg", "jpg", _measure_jpeg),
-        b"RIFF": _Kind("WEBP", "image/webp", "webp", _measure_webp),
+        b"\x89PNG\r\n\x1a\n": _Kind("PNG", "image/png", "png", measure_png),
+        b"\xff\xd8\xff": _Kind("JPEG", "image/jpeg", "jpg", measure_jpeg),
+        b"RIFF": _Kind("WEBP", "image/webp", "webp", measure_webp),
     }
 )

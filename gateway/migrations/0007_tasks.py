@@ -324,6 +324,14 @@ class Migration(migrations.Migration):
                 name="gateway_task_unfinished",
             ),
         ),
+        migrations.AddIndex(
+            model_name="task",
+            index=models.Index(
+                condition=models.Q(("status__in", ["pending", "processing"])),
+                fields=["deadline_at"],
+                name="gateway_task_deadline",
+            ),
+        ),
         migrations.AddConstraint(
             model_name="task",
             constraint=models.CheckConstraint(

@@ -349,6 +349,15 @@ def test_children_are_told_the_secrets_the_home_and_the_broker(fake):
     assert stat.S_IMODE((fake.home / "secrets.json").stat().st_mode) == 0o600
 
 
+@pytest.mark.parametrize(("given", "told"), [({}, "2"), ({"MALLOC_ARENA_MAX": "7"}, "7")])
+def test_children_keep_few_heaps_unless_the_operator_says_otherwise(home, given, told):
+    home.mkdir(exist_ok=True)
+    assert (
+        run.child_environ(run.read_site({"TOLLGATE_HOME": str(home)}), given)["MALLOC_ARENA_MAX"]
+        == told
+    )
+
+
 def test_when_all_is_up_it_tells_the_sign_ins_and_a_command_that_works(fake):
     demo = {"base_url": "http://127.0.0.1:8000/v1", "api_key": "tollgate-v1-it's"}
     for role in ("operator", "admin", "member"):
@@ -382,6 +391,7 @@ def test_the_plan_starts_the_web_last_and_stops_it_first(home):
         "demo data",
         "celery worker",
         "task worker",
+        "callback worker",
         "celery beat",
         "web and gateway",
     ]
@@ -397,16 +407,18 @@ def test_the_plan_starts_the_web_last_and_stops_it_first(home):
     assert run.Site(home, "::", 8000, 1).address == "http://[::1]:8000"
 
 
-def test_what_the_clock_asks_for_does_not_wait_for_tasks(home):
+def test_what_the_clock_asks_for_waits_neither_for_tasks_nor_for_receivers(home):
     environ = {"TOLLGATE_HOME": str(home), "TOLLGATE_TASK_CONCURRENCY": "40"}
     workers = {
         name: dict(itertools.pairwise(argv))
         for name, argv in ((one.name, one.argv) for one in run.celery(run.read_site(environ)))
     }
-    assert workers["celery worker"]["--queues"] == "celery,callbacks"
+    assert workers["celery worker"]["--queues"] == "celery"
     assert workers["task worker"]["--queues"] == "tasks"
+    assert workers["callback worker"]["--queues"] == "callbacks"
+    assert workers["callback worker"]["--concurrency"] == "8"
     assert workers["task worker"]["--concurrency"] == "40"
-    assert workers["task worker"]["--hostname"] != workers["celery worker"]["--hostname"]
+    assert len({worker["--hostname"] for name, worker in workers.items() if "worker" in name}) == 3
     assert run.read_site({}).tasks_at_once == 16
 
 

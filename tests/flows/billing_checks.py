@@ -231,9 +231,12 @@ class Books:
 
     def _source_edge(self, task_id: UUID) -> int | None:
         """How wide the picture was that the task enlarged; None for other tasks."""
+        # An upload by its id, or a picture by its link.
         rows = self._world.database.query(
-            "SELECT width FROM gateway_task t, gateway_upload u WHERE t.id = %s AND t.action = 'upscale_image'"
-            " AND u.id = substr(t.request->'sources'->>0, 6)::uuid",
+            "SELECT s.width FROM gateway_task t, ("
+            " SELECT 'file_' || replace(id::text, '-', '') AS name, width FROM gateway_upload"
+            " UNION ALL SELECT replace(task_id::text, '-', '') || '/' || position, width FROM gateway_picture) s"
+            " WHERE t.id = %s AND t.action = 'upscale_image' AND strpos(t.request->'sources'->>0, s.name) > 0",
             task_id,
         )
         return int(rows[0]["width"]) if rows else None

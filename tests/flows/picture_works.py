@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import httpx
 from PIL import Image
 
-from tests.flows.task_processes import BEAT, CLOCK_WORKER, TASK_WORKER, Crew
+from tests.flows.task_processes import BEAT, CALLBACK_WORKER, CLOCK_WORKER, TASK_WORKER, Crew
 from tests.image_tasks import put_image_channels
 from tests.world import GatewayProcess, World
 
@@ -43,7 +43,7 @@ def open_works(world: World, home: Path, **settings: str) -> Iterator[Works]:
     settings = {"TOLLGATE_TASK_TIMEOUT_S": str(TASK_TIMEOUT_S), **settings}
     Path(os.environ["TOLLGATE_HOME"], "pictures").mkdir(mode=0o700, exist_ok=True)
     with Crew(world, home, 8, **settings) as crew:
-        crew.start(CLOCK_WORKER, TASK_WORKER, BEAT)
+        crew.start(CLOCK_WORKER, CALLBACK_WORKER, TASK_WORKER, BEAT)
         gateway = world.start_gateway(
             TOLLGATE_HOME=str(home), CELERY_BROKER_URL="filesystem://", **settings
         )

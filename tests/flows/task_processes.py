@@ -13,6 +13,7 @@ from config.run import Site, celery
 from tests.world import ROOT, World
 
 CLOCK_WORKER, TASK_WORKER, BEAT = "celery worker", "task worker", "celery beat"
+CALLBACK_WORKER = "callback worker"
 
 
 class Crew:

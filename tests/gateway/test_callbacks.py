@@ -20,7 +20,7 @@ from django.db import connections
 from django.utils import timezone
 from standardwebhooks import WebhookVerificationError
 
-from accounts.models import APIKey
+from accounts.models import APIKey, Group
 from accounts.services import issue_key
 from gateway import callbacks
 from gateway.addresses import UnsafeAddress
@@ -523,12 +523,32 @@ def test_a_group_has_no_more_than_its_share_of_the_senders(people: People, key: 
     deliver_to("http://127.0.0.1:1/", theirs)
     claimed = [one for one in (claim_delivery() for _ in range(7)) if one is not None]
     groups = [one.group_id for one in claimed]
-    assert len(groups) == 5
+    assert len(groups) == callbacks.IN_FLIGHT_MAX + 1
     assert groups.count(people.group.pk) == callbacks.IN_FLIGHT_MAX
     # Not at the end of the queue: who has fewest in flight comes first.
     assert groups[1] == people.foreign_group.pk
     Delivery.objects.filter(pk=claimed[0].pk).update(state="delivered", ended_at=timezone.now())
     assert claim_delivery() is not None
+
+
+def test_an_organization_has_no_more_than_its_share_however_many_groups_it_makes(
+    people: People, key: APIKey
+) -> None:
+    others = [people.group] + [
+        Group.objects.create(organization_id=people.group.organization_id, name=f"g{number}")
+        for number in range(8)
+    ]
+    for group in others:
+        for _ in range(2):
+            Delivery.objects.create(group=group, api_key=key, url="http://127.0.0.1:1/")
+    theirs = issue_key(people.foreign_group, people.charlie, "theirs")[0]
+    for _ in range(2):
+        deliver_to("http://127.0.0.1:1/", theirs)
+    claimed = [one for one in (claim_delivery() for _ in range(9)) if one is not None]
+    foreign = [number for number, one in enumerate(claimed) if one.group_id == theirs.group_id]
+    assert len(claimed) == callbacks.ORGANIZATION_IN_FLIGHT_MAX + 2
+    # They come as soon as theirs has fewest in flight, whatever waits longer.
+    assert foreign == [1, 3]
 
 
 def test_a_sweep_counts_what_nobody_was_woken_for(key: APIKey) -> None:

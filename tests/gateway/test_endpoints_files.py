@@ -37,7 +37,7 @@ def gateway(world: World, home: Path) -> GatewayProcess:
     return world.start_gateway(
         TOLLGATE_HOME=str(home),
         TOLLGATE_PICTURE_BYTES_MAX=str(PICTURE_BYTES_MAX),
-        TOLLGATE_PICTURE_PIXELS_MAX=str(1_000_000),
+        TOLLGATE_SOURCE_PIXELS_MAX=str(1_000_000),
         TOLLGATE_BODY_BYTES_MAX=str(BODY_BYTES_MAX),
     )
 

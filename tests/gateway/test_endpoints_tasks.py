@@ -1,13 +1,18 @@
 """Image tasks as callers make, read and cancel them; no worker runs here."""
 
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
 import pytest
+from django.conf import settings
 
+from accounts.ids import uuid7
+from gateway.images.links import PicturePath, derive_link_key, sign_link
+from simulator.pictures import Size, draw
 from tests.image_tasks import put_image_channels
 from tests.world import GatewayProcess, Tenant, World, client
 
@@ -32,6 +37,12 @@ def http(gateway: GatewayProcess, alice: Tenant) -> Iterator[httpx.Client]:
 
 def create(http: httpx.Client, path: str = "text_to_image", **fields: Any) -> httpx.Response:
     return http.post(f"/v1/{path}", json={**SEED, **fields})
+
+
+def upload(http: httpx.Client) -> str:
+    picture = draw("source", Size(64, 64), transparent=False)
+    answer = http.post("/v1/files", files={"file": ("a.png", picture, "image/png")})
+    return str(answer.json()["id"])
 
 
 def held(world: World, tenant: Tenant) -> int:
@@ -235,6 +246,41 @@ def test_a_key_of_idempotency_beyond_bounds_is_refused(http: httpx.Client, key: 
     headers = {"Idempotency-Key": key.encode("latin-1")}
     answer = http.post("/v1/text_to_image", json=SEED, headers=headers)
     assert answer.status_code == 400
+
+
+def test_a_request_is_known_again_when_its_file_has_gone(http: httpx.Client, world: World) -> None:
+    file_id = upload(http)
+    body = {**SEED, "output_resolution": "1k", "source_image_urls": [file_id]}
+    headers = {"Idempotency-Key": "with a file"}
+    first = http.post("/v1/edit_image", json=body, headers=headers).json()
+    world.database.query("UPDATE gateway_upload SET expires_at = now() WHERE id = %s", file_id[5:])
+    again = http.post("/v1/edit_image", json=body, headers=headers)
+    assert (again.status_code, again.json()["id"]) == (202, first["id"]), again.text
+    assert http.post("/v1/edit_image", json=body).status_code == 400
+
+
+def test_a_link_to_a_picture_of_ours_is_a_source_until_it_expires(
+    gateway: GatewayProcess, http: httpx.Client
+) -> None:
+    key = derive_link_key(settings.SECRET_KEY)
+    for left_s, status in ((60, 202), (-60, 400)):
+        path = PicturePath(uuid7(), 0, "png")
+        link = sign_link(key, gateway.root, path, int(time.time()) + left_s)
+        answer = create(http, "edit_image", source_image_urls=[link])
+        assert answer.status_code == status, answer.text
+        assert create(http, "edit_image", source_image_urls=[link + "A"]).status_code == 400
+
+
+@pytest.mark.parametrize("host", ["my_app:8000", "[::1]:8000", "gate.example"])
+def test_links_begin_with_the_host_that_was_asked(http: httpx.Client, host: str) -> None:
+    made = create(http).json()
+    answer = http.get(f"/v1/tasks/{made['id']}", headers={"host": host})
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("host", ["a b", "x/y", "user@host", "x" * 200, "h:123456"])
+def test_a_host_that_is_none_is_refused(http: httpx.Client, host: str) -> None:
+    assert http.get("/v1/tasks", headers={"host": host}).status_code == 400
 
 
 def test_a_pending_task_can_be_cancelled_and_releases_everything(

@@ -89,7 +89,9 @@ def test_the_field_that_is_given_twice_is_named() -> None:
     assert refused.value.param == "model"
 
 
-@pytest.mark.parametrize("filling", [b"-", b"\r", b"\n", b"\r\n--xy", b"--xyz", b"\r\n--xyz\r\n\r\n"])
+@pytest.mark.parametrize(
+    "filling", [b"-", b"\r", b"\n", b"\r\n--xy", b"--xyz", b"\r\n--xyz\r\n\r\n"]
+)
 def test_a_body_built_to_take_long_is_done_with_soon(filling: bytes) -> None:
     raw = b"--xyz\r\n" + filling * (8_000_000 // len(filling)) + END
     began = time.process_time()

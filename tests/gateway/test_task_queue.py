@@ -53,6 +53,11 @@ def bob(world: World) -> Tenant:
     return world.add_tenant("Bob", balance="10")
 
 
+@pytest.fixture
+def unlimited(settings: Any) -> None:
+    settings.TASKS_PER_GROUP_MAX = settings.TASKS_PER_PROVIDER_MAX = 1000
+
+
 def claim() -> Claim:
     found = task_queue.claim_task()
     assert found is not None
@@ -118,6 +123,55 @@ def test_of_one_group_the_oldest_goes_first(world: World, alice: Tenant) -> None
     assert [claim().id for _ in range(3)] == made
 
 
+def claim_all() -> list[UUID]:
+    claimed = []
+    while (found := task_queue.claim_task()) is not None:
+        claimed.append(found.id)
+    return claimed
+
+
+def test_a_group_has_no_more_than_its_share_of_the_workers(
+    world: World, alice: Tenant, bob: Tenant, settings: Any
+) -> None:
+    settings.TASKS_PER_GROUP_MAX = 3
+    hers = [order_task(world, alice) for _ in range(5)]
+    his = order_task(world, bob, FLUX)
+    claimed = claim_all()
+    assert sorted(claimed) == sorted([*hers[:3], his])
+    assert not task_queue.has_due_tasks(1)
+    lose_lease(world, hers[1])
+    assert claim().id == hers[1]
+
+
+def test_a_provider_that_hangs_keeps_no_more_than_its_share_of_the_workers(
+    world: World, alice: Tenant, bob: Tenant, settings: Any
+) -> None:
+    settings.TASKS_PER_PROVIDER_MAX = 3
+    hanging = [order_task(world, tenant, FLUX) for _ in range(2) for tenant in (alice, bob)]
+    other = order_task(world, bob)
+    assert sorted(claim_all()) == sorted([*hanging[:3], other])
+    assert not task_queue.has_due_tasks(1)
+    lose_lease(world, hanging[0])
+    assert task_queue.has_due_tasks(1)
+
+
+def test_a_task_that_may_not_run_yet_is_nudged_when_it_may(
+    world: World, alice: Tenant, bob: Tenant, settings: Any
+) -> None:
+    """Those of a group that has its share do not use up the nudges of others."""
+    settings.TASKS_PER_GROUP_MAX = 1
+    for _ in range(task_queue.NUDGES_AT_ONCE + 2):
+        order_task(world, alice)
+    running = claim()
+    his = order_task(world, bob)
+    world.database.query("UPDATE gateway_task SET nudged_at = now() - interval '1 min'")
+    change(world, his, "nudged_at = now() - interval '30 s'")
+    assert task_queue.take_nudges() == 1
+    assert task_queue.fail_task(running, "upstream_error", "x")
+    assert task_queue.take_nudges() == task_queue.NUDGES_AT_ONCE
+
+
+@pytest.mark.usefixtures("unlimited")
 def test_many_workers_claim_each_task_once(world: World, alice: Tenant) -> None:
     made = {order_task(world, alice) for _ in range(40)}
     claimed: list[UUID] = []
@@ -211,6 +265,7 @@ def test_what_was_delivered_is_charged(
     ("code", "status"),
     [
         ("upstream_error", "upstream_failed"),
+        ("storage_unavailable", "upstream_failed"),
         ("no_channel_available", "upstream_failed"),
         ("upstream_timeout", "timed_out"),
         ("expired", "timed_out"),
@@ -363,6 +418,7 @@ def test_a_task_whose_time_or_lease_came_is_nudged_once(world: World, alice: Ten
     assert task_queue.take_nudges() == 0
 
 
+@pytest.mark.usefixtures("unlimited")
 def test_a_full_queue_gets_few_nudges(world: World, alice: Tenant) -> None:
     made = [order_task(world, alice) for _ in range(20)]
     for task_id in made:

@@ -13,9 +13,10 @@ from django.conf import settings as django_settings
 from django.db import OperationalError, connections
 
 from gateway import task_queue, task_run
-from gateway.picture_store import read_file
+from gateway.picture_store import read_file, save_picture
 from gateway.task_queue import Claim, claim_task
 from gateway.task_run import run_task
+from gateway.tasks import run_next_task
 from simulator.pictures import Size, draw, measure
 from tests.billing.bank import orm_on
 from tests.image_tasks import (
@@ -171,15 +172,9 @@ def test_a_refusal_ends_the_task_at_once(
         (GPT, {"not_a_picture": "html"}),
         (FLUX, {"status": 503}),
         (FLUX, {"html": True}),
-        (FLUX, {"job_fails": "out of memory"}),
-        (FLUX, {"job_cancelled": True}),
         (FLUX, {"job_lost": True}),
         (FLUX, {"poll_status": 403}),
-        (FLUX, {"download_status": 404}),
         (FLUX, {"not_a_picture": "json"}),
-        (FLUX, {"link_lifetime_s": 0}),
-        (TOPAZ, {"job_fails": "no faces"}),
-        (TOPAZ, {"job_cancelled": True}),
         (TOPAZ, {"job_lost": True}),
         (TOPAZ, {"not_a_picture": "html"}),
     ],
@@ -195,6 +190,66 @@ def test_what_fails_every_time_ends_after_five_trials_and_costs_nothing(
     assert count_pictures(world, task_id) == 0
     assert "simulator" not in row["error_message"]
     world.audit()
+
+
+@pytest.mark.parametrize(
+    ("model", "script"),
+    [
+        (GPT, {"status": 404}),
+        (FLUX, {"job_fails": "out of memory"}),
+        (FLUX, {"job_cancelled": True}),
+        (FLUX, {"poll_status": 400}),
+        (FLUX, {"download_status": 404}),
+        (FLUX, {"link_lifetime_s": 0}),
+        (TOPAZ, {"job_fails": "no faces"}),
+        (TOPAZ, {"job_cancelled": True}),
+    ],
+)
+def test_what_would_fail_again_is_not_ordered_again(
+    world: World, alice: Tenant, model: str, script: Mapping[str, Any]
+) -> None:
+    task_id = order_task(world, alice, model, script)
+    row = bring_to_end(world, task_id, claims_max=1)
+    assert (row["status"], row["error_code"]) == ("failed", "upstream_error"), row
+    assert row["error_message"].startswith("The provider")
+    assert len(row["trials"]) == len(submissions(world, task_id)) == 1
+    assert (row["amount_nanos"], count_pictures(world, task_id)) == (0, 0)
+    assert read_record(world, task_id)["status"] == "upstream_failed"
+
+
+def test_what_would_fail_again_at_one_channel_is_tried_at_each_other_once(
+    world: World, alice: Tenant
+) -> None:
+    world.put_channel(
+        "black-forest-labs", world.simulator.root_url, world.simulator.api_key, name="second"
+    )
+    task_id = order_task(world, alice, FLUX, {"job_fails": "out of memory"})
+    try:
+        row = bring_to_end(world, task_id, claims_max=1)
+    finally:
+        world.database.query("DELETE FROM gateway_channel WHERE name = 'second'")
+    assert row["error_code"] == "upstream_error"
+    assert "out of memory" in row["error_message"]
+    channels = sorted(trial["channel"].partition(":")[2] for trial in row["trials"])
+    assert channels == ["second", "simulator"]
+
+
+def test_the_next_worker_knows_which_channel_would_fail_again(world: World, alice: Tenant) -> None:
+    task_id = order_task(world, alice, FLUX)
+    lost = [
+        {
+            "id": f"tsk_{task_id.hex}-1",
+            "channel": "black-forest-labs:simulator",
+            "at": 1,
+            "error": "upstream_error",
+            "is_final": True,
+        }
+    ]
+    world.database.query(
+        "UPDATE gateway_task SET trials = %s::jsonb WHERE id = %s", json.dumps(lost), task_id
+    )
+    row = bring_to_end(world, task_id, claims_max=1)
+    assert (row["error_code"], submissions(world, task_id)) == ("upstream_error", [])
 
 
 @pytest.mark.parametrize(
@@ -427,13 +482,154 @@ def test_a_database_that_is_away_at_the_end_is_waited_for(
         return answers[-1]
 
     monkeypatch.setattr(task_run, "finish_task", shaky)
-    monkeypatch.setattr(task_run, "NOTICED_AFTER_S", (0.01, 0.01, 0.01))
+    monkeypatch.setattr(task_run, "AWAY_FIRST_S", 0.01)
     task_id = order_task(world, alice)
     row = bring_to_end(world, task_id, claims_max=1)
     assert answers == [False, True, False]
     assert row["status"] == "completed"
     assert len(files_of(task_id)) == 2
     assert len(submissions(world, task_id)) == 1
+
+
+def test_a_database_that_stays_away_is_waited_for_no_longer_than_the_deadline(
+    world: World, alice: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries: list[float] = []
+
+    def away(*_: Any) -> bool:
+        tries.append(time.monotonic())
+        raise OperationalError("gone")
+
+    monkeypatch.setattr(task_run, "finish_task", away)
+    order_task(world, alice, timeout_s=4)
+    claim = claim_task()
+    assert claim is not None
+    run_task(claim, go_on)
+    assert len(tries) > 2
+    assert 2 < tries[-1] - tries[0] < 5
+
+
+class Storage:
+    """The folder of pictures, which can be replaced by a file."""
+
+    def __init__(self) -> None:
+        self._folder = Path(django_settings.TOLLGATE_HOME, "pictures", "pictures")
+        self._kept = self._folder.with_name("pictures.kept")
+        self._folder.mkdir(parents=True, exist_ok=True)
+
+    def go_away(self) -> None:
+        self._folder.rename(self._kept)
+        self._folder.touch()
+
+    def come_back(self) -> None:
+        if self._folder.is_file():
+            self._folder.unlink()
+            self._kept.rename(self._folder)
+
+
+@pytest.fixture
+def storage() -> Iterator[Storage]:
+    made = Storage()
+    yield made
+    made.come_back()
+
+
+@pytest.fixture
+def storage_away(storage: Storage) -> Storage:
+    storage.go_away()
+    return storage
+
+
+@pytest.mark.parametrize(("model", "count"), [(GPT, 2), (FLUX, 1)])
+def test_pictures_wait_for_a_storage_that_is_away(
+    world: World,
+    alice: Tenant,
+    settings: Any,
+    storage_away: Storage,
+    caplog: pytest.LogCaptureFixture,
+    model: str,
+    count: int,
+) -> None:
+    settings.TASK_LEASE_S = 0.6
+    task_id = order_task(world, alice, model, count=count)
+    claim = claim_task()
+    assert claim is not None
+    thread = in_thread(claim)
+    wait_for(lambda: caplog.text.count("was not stored") >= 2)
+    assert claim_task() is None
+    storage_away.come_back()
+    thread.join()
+    row = read_task(world, task_id)
+    assert (row["status"], row["attempts"]) == ("completed", 1)
+    assert len(submissions(world, task_id)) == 1
+    assert len(files_of(task_id)) == 2 * count
+
+
+@pytest.mark.usefixtures("storage_away")
+def test_pictures_that_cannot_be_stored_end_the_task_with_the_truth(
+    world: World, alice: Tenant
+) -> None:
+    task_id = order_task(world, alice, timeout_s=4)
+    row = bring_to_end(world, task_id, claims_max=1)
+    assert (row["error_code"], row["amount_nanos"]) == ("storage_unavailable", 0)
+    assert "stored" in row["error_message"]
+    assert row["ended_at"] < row["deadline_at"]
+    (trial,) = row["trials"]
+    assert (trial["status"], trial["error"], "used" in trial) == (200, "storage_unavailable", False)
+    assert read_record(world, task_id)["status"] == "upstream_failed"
+    assert len(submissions(world, task_id)) == 1
+    world.audit()
+
+
+def test_a_storage_that_goes_away_between_two_pictures_ends_the_task_as_well(
+    world: World, alice: Tenant, storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even the first picture can be deleted: its file is found later."""
+    asked: list[int] = []
+
+    def save_first(task_id: UUID, position: int, *picture: Any) -> Any:
+        asked.append(position)
+        if asked == [0, 1]:
+            storage.go_away()
+        return save_picture(task_id, position, *picture)
+
+    monkeypatch.setattr(task_run, "save_picture", save_first)
+    task_id = order_task(world, alice, count=2, timeout_s=4)
+    row = bring_to_end(world, task_id, claims_max=1)
+    assert (row["error_code"], row["amount_nanos"]) == ("storage_unavailable", 0)
+    assert count_pictures(world, task_id) == 0
+
+
+def test_a_stopping_worker_does_not_wait_for_the_storage(
+    world: World,
+    alice: Tenant,
+    storage_away: Storage,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    stop = threading.Event()
+    task_id = order_task(world, alice, FLUX)
+    claim = claim_task()
+    assert claim is not None
+    thread = in_thread(claim, stop.is_set)
+    wait_for(lambda: caplog.text.count("was not stored") >= 2)
+    stop.set()
+    thread.join(2)
+    assert not thread.is_alive()
+    storage_away.come_back()
+    row = bring_to_end(world, task_id, claims_max=1)
+    assert (row["status"], len(row["trials"])) == ("completed", 1)
+    assert len(submissions(world, task_id)) == 1
+
+
+def test_who_ends_a_task_of_a_group_that_had_its_share_starts_the_next(
+    world: World, alice: Tenant, settings: Any
+) -> None:
+    """Nobody else is woken here, and the messages of the others came while they could not be claimed."""
+    settings.TASKS_PER_GROUP_MAX = 1
+    made = [order_task(world, alice, FLUX) for _ in range(3)]
+    assert run_next_task()
+    assert {read_task(world, task_id)["status"] for task_id in made} == {"completed"}
+    assert not run_next_task()
 
 
 def test_an_upload_of_the_own_group_is_sent_along(world: World, alice: Tenant) -> None:
@@ -462,6 +658,16 @@ def test_an_upscale_that_could_not_be_kept_is_not_ordered(
     assert (row["error_code"], row["amount_nanos"]) == ("source_refused", 0)
     assert "32 x 32" in row["error_message"]
     assert submissions(world, task_id) == []
+
+
+def test_a_source_with_too_many_pixels_is_not_ordered(
+    world: World, alice: Tenant, settings: Any
+) -> None:
+    source = add_upload(world, alice, scripted_png({}, edge=48))
+    settings.SOURCE_PIXELS_MAX = 48 * 48 - 1
+    task_id = order_task(world, alice, FLUX, request={"action": "edit_image", "sources": [source]})
+    row = bring_to_end(world, task_id, claims_max=1)
+    assert (row["error_code"], submissions(world, task_id)) == ("source_not_an_image", [])
 
 
 def test_sources_that_are_not_there_end_the_task(

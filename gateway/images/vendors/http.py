@@ -45,7 +45,7 @@ class Reply(NamedTuple):
 
     status: int
     headers: httpx.Headers
-    body: bytes
+    body: bytearray
 
 
 def make_client() -> httpx.Client:
@@ -105,7 +105,7 @@ def ask(access: Access, url: str, headers: Sequence[tuple[str, str]]) -> Reply:
         raise
 
 
-def decode(body: bytes, form: type[T]) -> T:
+def decode(body: bytes | bytearray, form: type[T]) -> T:
     """A JSON answer. Raises Failed for anything else."""
     try:
         return msgspec.json.decode(body, type=form)
@@ -115,7 +115,7 @@ def decode(body: bytes, form: type[T]) -> T:
         ) from None
 
 
-def report_error(access: Access, body: bytes) -> VendorError:
+def report_error(access: Access, body: bytes | bytearray) -> VendorError:
     """The error of an answer that is one in spite of its 2xx."""
     fields = _fields(body)
     if fields.get("code") in _CONTENT_CODES:
@@ -167,17 +167,17 @@ def _origin(base_url: str) -> str | None:
     return f"{url.scheme}://{url.netloc.decode()}" if url.host else None
 
 
-def _read(response: httpx.Response, bytes_max: int, *, whole: bool) -> bytes:
-    parts: list[bytes] = []
-    size = 0
+def _read(response: httpx.Response, bytes_max: int, *, whole: bool) -> bytearray:
+    """Grown as it comes: an answer with pictures is too large to be there in parts and joined as well."""
+    body = bytearray()
     for chunk in response.iter_raw():
-        parts.append(chunk)
-        size += len(chunk)
-        if size > bytes_max:
+        body += chunk
+        if len(body) > bytes_max:
             if whole:
                 raise Failed("The provider's answer is too large.", transient=False)
+            del body[bytes_max:]
             break
-    return b"".join(parts)[:bytes_max]
+    return body
 
 
 @contextlib.contextmanager
@@ -227,7 +227,7 @@ def _refusal(access: Access, reply: Reply) -> VendorError:
     )
 
 
-def _fields(body: bytes) -> dict[str, str]:
+def _fields(body: bytes | bytearray) -> dict[str, str]:
     """The texts of an error, its message among them, without what speaks of our keys and accounts."""
     try:
         answer = msgspec.json.decode(body)

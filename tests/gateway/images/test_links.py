@@ -5,7 +5,14 @@ from uuid import UUID
 
 import pytest
 
-from gateway.images.links import BadLink, PicturePath, check_link, derive_link_key, sign_link
+from gateway.images.links import (
+    BadLink,
+    PicturePath,
+    check_link,
+    derive_link_key,
+    read_link,
+    sign_link,
+)
 
 KEY = derive_link_key("the secret of this installation")
 TASK = UUID("01930000000070008000000000000001")
@@ -103,3 +110,38 @@ def test_the_key_is_not_the_secret() -> None:
     assert len(KEY) == 32
     assert derive_link_key("a") != derive_link_key("b")
     assert derive_link_key("a") == derive_link_key("a")
+
+
+def test_a_link_of_ours_is_known_under_any_host() -> None:
+    path = PicturePath(TASK, 2, "png")
+    link = sign_link(KEY, "https://gate.example", path, 1_000)
+    assert read_link(KEY, link, 999.0) == path
+    assert read_link(KEY, link.replace("https://gate.example", "http://10.0.0.1:8000"), 1.0) == path
+    thumbnail = path._replace(variant="thumbnail")
+    assert read_link(KEY, sign_link(KEY, "http://x", thumbnail, 1_000), 1.0) == thumbnail
+
+
+def test_an_expired_link_of_ours_is_known_and_refused() -> None:
+    link = sign_link(KEY, "https://gate.example", PicturePath(TASK, 0, "png"), 1_000)
+    with pytest.raises(BadLink):
+        read_link(KEY, link, 1_001.0)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("/0.png", "/1.png"),
+        ("expires=1000", "expires=9000"),
+        ("signature=", "signature=A"),
+        ("signature=", "signature="),
+        ("/pictures/", "/picture/"),
+        ("?", "?more=1&"),
+        ("?", "?variant=thumbnail&"),
+        ("?", "?expires=1000&"),
+        ("https://gate.example", "https://[::1"),
+    ],
+)
+def test_any_other_url_is_not_ours(change: tuple[str, str]) -> None:
+    link = sign_link(KEY, "https://gate.example", PicturePath(TASK, 0, "png"), 1_000)
+    key = b"another key" if change == ("signature=", "signature=") else KEY
+    assert read_link(key, link.replace(*change), 1.0) is None

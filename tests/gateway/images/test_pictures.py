@@ -4,6 +4,8 @@ import contextlib
 import io
 import random
 import struct
+import subprocess
+import sys
 import threading
 import time
 import tracemalloc
@@ -15,7 +17,13 @@ from typing import Any
 import pytest
 from PIL import Image, PngImagePlugin
 
-from gateway.images.pictures import NotAPicture, PictureFacts, make_thumbnail, read_picture
+from gateway.images.pictures import (
+    DECODED_MAX,
+    NotAPicture,
+    PictureFacts,
+    make_thumbnail,
+    read_picture,
+)
 from simulator.pictures import Size, draw
 from simulator.png import add_comment, pad_png
 
@@ -375,3 +383,110 @@ def test_a_thumbnail_of_no_picture_is_refused() -> None:
     for data in (b"", b"<html>", encoded(painted(), "PNG")[:60], encoded(painted(), "GIF")):
         with pytest.raises(NotAPicture):
             make_thumbnail(data)
+
+
+def opened_together(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many pictures were open at the same time, each time that one was opened."""
+    seen: list[int] = []
+    held: list[None] = []
+    really_open = Image.open
+
+    def open_slowly(*args: Any, **options: Any) -> Image.Image:
+        held.append(None)
+        seen.append(len(held))
+        try:
+            time.sleep(0.03)
+            return really_open(*args, **options)
+        finally:
+            held.pop()
+
+    monkeypatch.setattr(Image, "open", open_slowly)
+    return seen
+
+
+def test_no_more_than_two_pictures_are_decoded_at_a_time_and_all_come_to_an_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen = opened_together(monkeypatch)
+    good = [encoded(painted(), kind) for kind in ("PNG", "JPEG", "WEBP")]
+    broken = png_chunks(60, 40, rows=b"\0")
+    done: list[bool] = []
+
+    def work(data: bytes) -> None:
+        for look in (read, make_thumbnail):
+            try:
+                look(data)
+                done.append(True)
+            except NotAPicture:
+                done.append(False)
+
+    threads = [
+        threading.Thread(target=work, args=(data,), daemon=True) for data in [*good, broken] * 3
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert (done.count(True), done.count(False)) == (18, 6)
+    assert max(seen) == DECODED_MAX == 2
+
+
+def peak_mib(work: str, data: bytes) -> int:
+    """MiB that a process needs for `work` beyond what it had before."""
+    program = f"""
+import sys
+from gateway.images.pictures import make_thumbnail, read_picture
+def peak(name):
+    (line,) = [line for line in open("/proc/self/status") if line.startswith(name)]
+    return int(line.split()[1]) // 1024
+data = sys.stdin.buffer.read()
+before = peak("VmHWM")
+{work}
+print(peak("VmHWM") - before)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], input=data, capture_output=True, check=True, timeout=60
+    )
+    return int(done.stdout)
+
+
+READ, SHRINK = "read_picture(data, 10**8, 10**8)", "make_thumbnail(data)"
+
+
+@pytest.mark.parametrize(
+    ("kind", "mode", "work", "most_mib"),
+    [
+        ("PNG", "RGBA", READ, 10),  # not decoded at all
+        ("PNG", "RGBA", SHRINK, 64 + 30),  # decoded once, never copied whole
+        ("PNG", "P", SHRINK, 16 + 30),
+        ("JPEG", "RGB", READ, 20),
+        ("JPEG", "RGB", SHRINK, 30),
+        ("WEBP", "RGB", READ, 4 * 64 + 30),
+        ("WEBP", "RGBA", SHRINK, 4 * 64 + 30),
+    ],
+)
+def test_a_picture_of_16_million_pixels_takes_little_memory(
+    kind: str, mode: str, work: str, most_mib: int
+) -> None:
+    data = encoded(Image.new(mode, (4096, 4096)), kind)
+    assert peak_mib(work, data) < most_mib
+
+
+@pytest.mark.parametrize("size", [(20_000, 1), (1, 20_000), (3_001, 1_999), (1_025, 1_023)])
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P", "1"])
+def test_a_thumbnail_is_made_of_tiles_that_leave_no_seams(size: Size, mode: str) -> None:
+    slope = Image.linear_gradient("L").resize(size)
+    picture = Image.merge("RGB", [slope] * 3).convert(mode)
+    found = shown(make_thumbnail(encoded(picture, "PNG"))).convert("L")
+    expected = picture.convert("L")
+    expected.thumbnail((512, 512))
+    assert found.size == expected.size
+    pairs = zip(found.tobytes(), expected.tobytes(), strict=True)
+    assert max(abs(one - other) for one, other in pairs) < 40
+
+
+def test_a_file_of_countless_parts_is_refused_unopened(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = opened_together(monkeypatch)
+    data = png_chunks(1, 1, chunk(b"tEXt", b"a\0b") * 100_000, rows=b"\0\0\0\0")
+    assert refused(data) == "The file has too many parts for a picture."
+    assert seen == []

@@ -4,6 +4,7 @@ import base64
 import gzip
 import json
 import time
+import tracemalloc
 from typing import Any
 
 import msgspec
@@ -267,6 +268,22 @@ def test_the_cap_grows_with_the_pictures_that_were_asked_for(
     far.answer_with(whole(json.dumps({"data": [picture] * 4}).encode()))
     assert len(driver.start(order(output_count=4)).pictures) == 4
     failure(Failed, driver, order())
+
+
+def test_an_answer_with_pictures_is_held_once(access: MakeAccess, far: ThreadedFarEnd) -> None:
+    driver = OpenAIImages(access(far.base_url))
+    text = base64.b64encode(b"p" * 6_000_000)
+    answer = b'{"data":[' + b",".join([b'{"b64_json":"' + text + b'"}'] * 4) + b"]}"
+    far.answer_with(whole(answer))
+    tracemalloc.start()
+    try:
+        assert len(driver.start(order(output_count=4)).pictures) == 4
+        kept, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < len(answer) / 8
+    # The text once, with an eighth of room to grow, and what was made of it: three quarters.
+    assert most < len(answer) * 1.95
 
 
 def test_a_long_refusal_is_cut_and_not_a_fault(at_far: OpenAIImages, far: ThreadedFarEnd) -> None:
