@@ -7,6 +7,7 @@ connection goes to those very IP addresses. The HTTP client below is given no wa
 cookies, signs nothing and decodes nothing. Everything together, names and TLS included, ends at one deadline.
 """
 
+import contextlib
 import functools
 import queue
 import socket
@@ -239,13 +240,14 @@ def _read_whole(answer: httpcore.Response, bytes_max: int) -> bytes:
 
 def _read_excerpt(answer: httpcore.Response) -> str:
     data = bytearray()
-    try:
+    # The status has come, and it is what counts: an answer that breaks off afterwards has said enough.
+    with contextlib.suppress(
+        httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError
+    ):
         for chunk in answer.iter_stream():
             data += chunk
             if len(data) >= EXCERPT_BYTES:
                 break
-    except (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError):
-        pass  # the status has come, and it is what counts
     if not _is_plain(answer):
         return ""
     text = bytes(data[:EXCERPT_BYTES]).decode("utf-8", "replace")
