@@ -6,8 +6,8 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from accounts.models import Group
-from gateway import task_history
 from gateway.models import CallRecord, Task
+from gateway.pages import task_history
 from gateway.templatetags.calls import unknown
 
 register = template.Library()

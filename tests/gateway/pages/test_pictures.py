@@ -18,11 +18,11 @@ from django.utils import timezone
 from accounts.models import APIKey
 from accounts.services import issue_key
 from config.pictures import pictures_storage
-from gateway import picture_views
 from gateway.models import Picture
+from gateway.pages import pictures
 from gateway.picture_store import delete_files, delete_overdue, open_file, read_file
 from tests.gateway.task_pictures import encode_picture, link_to, make_task, store_picture
-from tests.people import People, make_people
+from tests.people import People
 
 RED, BLUE = encode_picture("red"), encode_picture("blue")
 NOISE = encode_picture(edge=1024, noise=90)
@@ -33,16 +33,6 @@ def _folders(settings: Any, tmp_path: Path) -> None:
     entry = pictures_storage("", tmp_path / "pictures")
     settings.STORAGES = settings.STORAGES | {"pictures": entry}
     settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)
-
-
-@pytest.fixture
-def people(db: None) -> People:
-    return make_people()
-
-
-@pytest.fixture
-def key(people: People) -> APIKey:
-    return issue_key(people.group, people.alice, "ci")[0]
 
 
 @pytest.fixture
@@ -118,7 +108,7 @@ def test_a_large_picture_is_sent_in_pieces(client: Client, key: APIKey) -> None:
     response: Any = fetch(client, link_to(store_picture(make_task(key), NOISE)))
 
     assert response.body == NOISE
-    assert max(map(len, response.pieces)) == picture_views.PIECE_BYTES < len(NOISE) / 3
+    assert max(map(len, response.pieces)) == pictures.PIECE_BYTES < len(NOISE) / 3
 
 
 @pytest.mark.django_db
@@ -131,10 +121,10 @@ def test_the_file_is_closed_also_where_the_client_has_left(
         opened.append(open_file(name))
         return opened[-1]
 
-    monkeypatch.setattr(picture_views, "open_file", watch)
+    monkeypatch.setattr(pictures, "open_file", watch)
     picture = store_picture(make_task(key), NOISE)
     request = rf.get(link_to(picture))
-    response: Any = picture_views.picture(request, picture.task_id.hex, "0", "png")
+    response: Any = pictures.picture(request, picture.task_id.hex, "0", "png")
 
     async def take_one() -> bytes:
         return bytes(await anext(aiter(response)))

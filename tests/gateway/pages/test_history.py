@@ -12,22 +12,12 @@ from django.utils import timezone
 from accounts.ids import first_id_at
 from accounts.models import APIKey, Group
 from accounts.services import issue_key
-from gateway import history
-from gateway.history import CallFilter, find_calls, read_page, read_usage
+from gateway.pages import history
 from gateway.models import CallRecord
-from tests.people import People, make_people
+from gateway.pages.history import CallFilter, find_calls, read_page, read_usage
+from tests.people import People
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
-
-
-@pytest.fixture
-def people(db: None) -> People:
-    return make_people()
-
-
-@pytest.fixture
-def key(people: People) -> APIKey:
-    return issue_key(people.group, people.alice, "ci")[0]
 
 
 def record(key: APIKey, at: datetime, **fields: Any) -> CallRecord:

@@ -15,7 +15,7 @@ from gateway.images.links import PicturePath, derive_link_key, sign_link
 from gateway.images.pictures import THUMBNAIL_EDGE
 from gateway.images.request import ImageRequest
 from gateway.models import Picture, Task
-from gateway.task_history import CANCELLED, state_of
+from gateway.pages.task_history import CANCELLED, state_of
 
 CARD_PROMPT_CHARS = 280
 

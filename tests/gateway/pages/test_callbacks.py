@@ -21,7 +21,7 @@ from gateway.models import CallbackSecret, Delivery
 from tests.gateway.far_end import whole
 from tests.gateway.receivers import Receiver, receiver, verify
 from tests.gateway.task_pictures import make_task
-from tests.people import People, make_people
+from tests.people import People
 
 HTMX = {"HX-Request": "true"}
 HOSTILE = "<script>alert(1)</script>"
@@ -33,16 +33,6 @@ def _settings(settings: Any) -> None:
     """The folder that collectstatic fills (WhiteNoise warns where it is missing), and receivers on this machine."""
     settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)
     settings.ALLOW_LOOPBACK_URLS = True
-
-
-@pytest.fixture
-def people(db: None) -> People:
-    return make_people()
-
-
-@pytest.fixture
-def key(people: People) -> APIKey:
-    return issue_key(people.group, people.alice, "ci")[0]
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from django.core.management import call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
@@ -13,23 +12,13 @@ from accounts.ids import first_id_at, uuid7
 from accounts.models import APIKey
 from accounts.services import issue_key
 from billing.models import Account, Price, Transfer
-from gateway import task_history
 from gateway.models import CallRecord, Delivery, Model, Picture, Task
-from gateway.task_history import TaskFilter, find_tasks, read_page, state_of
+from gateway.pages import task_history
+from gateway.pages.task_history import TaskFilter, find_tasks, read_page, state_of
 from tests.gateway.task_pictures import make_task
-from tests.people import People, make_people
+from tests.people import People
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
-
-
-@pytest.fixture
-def people(db: None) -> People:
-    return make_people()
-
-
-@pytest.fixture
-def key(people: People) -> APIKey:
-    return issue_key(people.group, people.alice, "ci")[0]
 
 
 def add_task(key: APIKey, number: int = 0, **fields: Any) -> Task:
@@ -194,13 +183,6 @@ def test_a_task_is_found_by_its_call_in_its_own_group_only(people: People, key: 
     assert task_history.task_of_call(call) is None
     call.source, call.group = "task", people.foreign_group
     assert task_history.task_of_call(call) is None
-
-
-@pytest.fixture(scope="session")
-def price_book(django_db_setup: None, django_db_blocker: Any) -> None:
-    """The real price book, once for the run: rates can only be written in the transaction of their price."""
-    with django_db_blocker.unblock():
-        call_command("load_price_book", verbosity=0)
 
 
 def test_the_quote_is_of_the_price_that_the_task_was_made_with(

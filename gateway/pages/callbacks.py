@@ -18,11 +18,11 @@ from accounts.views import MemberRequest, find_group, signed_in
 from billing.presentation import group_frame, parse_cursor
 from gateway import callbacks
 from gateway.addresses import UnsafeAddress
-from gateway.callback_forms import CallbackTestForm
 from gateway.callback_secrets import OVERLAP, callback_secret, rotate_secret
 from gateway.credentials import BadCredential
 from gateway.models import CallbackSecret, Delivery
 from gateway.nudge import nudge_deliveries
+from gateway.pages.callback_forms import CallbackTestForm
 
 DELIVERIES_SHOWN = 20
 NEWS_ID = "callback-news"

@@ -11,8 +11,8 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
 from accounts.models import APIKey, Group
-from gateway.history import CallFilter, recent_models
 from gateway.models import CallRecord
+from gateway.pages.history import CallFilter, recent_models
 
 SPANS = {"24h": timedelta(hours=24), "7d": timedelta(days=7), "30d": timedelta(days=30)}
 CUSTOM = "custom"

@@ -1,63 +1,20 @@
-"""A group's pages: for each, a stranger, an outsider, a member, an admin and the operator."""
+"""The history of calls, and one call: for each, a stranger, an outsider, a member, an admin and the operator."""
 
 import re
-from datetime import timedelta
-from typing import Any
-from uuid import UUID, uuid4
 
 import pytest
-from django.core.management import call_command
 from django.test import Client
 from django.urls import reverse
-from django.utils import timezone
 
-from accounts.ids import first_id_at
 from accounts.models import APIKey
 from accounts.services import issue_key
 from billing.models import Price
 from gateway.models import CallRecord
-from tests.people import People, make_people
+from tests.gateway.call_rows import record, rows_of
+from tests.people import People
 
 HTMX = {"HX-Request": "true"}
 HOSTILE = "<script>alert(1)</script>"
-
-
-@pytest.fixture(autouse=True)
-def _static_files(settings: Any) -> None:
-    """The folder that collectstatic fills; WhiteNoise warns where it is missing."""
-    settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)
-
-
-@pytest.fixture
-def people(db: None) -> People:
-    return make_people()
-
-
-@pytest.fixture
-def key(people: People) -> APIKey:
-    return issue_key(people.group, people.alice, "ci")[0]
-
-
-def record(key: APIKey, seconds_ago: float = 0, **fields: Any) -> CallRecord:
-    at = timezone.now() - timedelta(seconds=seconds_ago)
-    return CallRecord.objects.create(
-        id=UUID(int=first_id_at(at).int | uuid4().int & (2**62 - 1)),
-        organization_id=key.group.organization_id,
-        group=key.group,
-        api_key=key,
-        created_at=at,
-        **{
-            "endpoint": "chat/completions",
-            "model": "openai/gpt-5.5",
-            "status": "completed",
-            "basis": "reported",
-        }
-        | fields,
-    )
-
-
-def rows_of(html: str) -> list[str]:
-    return re.findall(r'<tr id="(call_[0-9a-f]{32})"', html)
 
 
 @pytest.mark.parametrize("name", ["group_keys", "group_usage", "group_calls"])
@@ -81,6 +38,15 @@ def test_the_group_leads_to_its_keys(client: Client, people: People) -> None:
     assert client.get(url).status_code == 404
     client.force_login(people.bob)
     assert client.get(url)["Location"] == f"{url}keys/"
+
+
+def test_the_tab_that_is_open_is_marked(client: Client, people: People) -> None:
+    client.force_login(people.bob)
+    html = client.get(reverse("group_usage", args=[people.group.pk])).content.decode()
+    assert re.findall(r'id="tab-(\w+)"[^>]*aria-current="page"', html) == ["usage"]
+
+
+# Keys
 
 
 def test_who_may_open_a_call(client: Client, people: People, key: APIKey) -> None:
@@ -110,153 +76,6 @@ def test_a_call_is_not_found_through_another_group(
 def test_what_is_no_call_is_not_found(client: Client, people: People, name: str) -> None:
     client.force_login(people.alice)
     assert client.get(reverse("call", args=[people.group.pk, name])).status_code == 404
-
-
-def test_the_tab_that_is_open_is_marked(client: Client, people: People) -> None:
-    client.force_login(people.bob)
-    html = client.get(reverse("group_usage", args=[people.group.pk])).content.decode()
-    assert re.findall(r'id="tab-(\w+)"[^>]*aria-current="page"', html) == ["usage"]
-
-
-# Keys
-
-
-def test_a_key_is_shown_once_with_what_to_do_with_it(client: Client, people: People) -> None:
-    client.force_login(people.bob)
-    url = reverse("group_keys", args=[people.group.pk])
-    html = client.post(url, {"name": "laptop"}).content.decode()
-    [secret] = set(re.findall(r"tollgate-v1-[a-z0-9]{12}-[A-Za-z0-9]{43}", html))
-    assert html.count(secret) == 4, "alone, and in three snippets"
-    assert "http://testserver/v1/chat/completions" in html
-    assert (
-        "export OPENAI_BASE_URL=&quot;http://testserver/v1&quot;" in html
-        or 'OPENAI_BASE_URL="http://testserver/v1"' in html
-    )
-    made = APIKey.objects.get()
-    assert (made.created_by, made.group, made.name) == (people.bob, people.group, "laptop")
-    again = client.get(url).content.decode()
-    assert made.public_id in again
-    assert secret not in again
-    assert secret.rsplit("-", 1)[1] not in again
-
-
-def test_a_key_without_a_name_is_not_issued(client: Client, people: People) -> None:
-    client.force_login(people.bob)
-    response = client.post(reverse("group_keys", args=[people.group.pk]), {"name": " "})
-    assert response.status_code == 422
-    assert "data-open" in response.content.decode(), "the dialog opens again, with the reason"
-    assert not APIKey.objects.exists()
-
-
-def test_an_outsider_issues_nothing(client: Client, people: People) -> None:
-    client.force_login(people.charlie)
-    assert (
-        client.post(reverse("group_keys", args=[people.group.pk]), {"name": "x"}).status_code == 404
-    )
-    assert not APIKey.objects.exists()
-
-
-@pytest.mark.parametrize(
-    ("who", "allowed"), [("alice", True), ("olga", True), ("bob", False), ("charlie", False)]
-)
-def test_alices_key_is_changed_by_whom_it_may_be(
-    client: Client, people: People, key: APIKey, who: str, allowed: bool
-) -> None:
-    client.force_login(getattr(people, who))
-    args = [people.group.pk, key.pk]
-    status = 302 if allowed else 404
-    assert client.post(reverse("rename_key", args=args), {"name": "new"}).status_code == status
-    assert client.post(reverse("revoke_key", args=args)).status_code == status
-    key.refresh_from_db()
-    assert (key.name == "new") is allowed
-    assert (key.state == "revoked") is allowed
-
-
-def test_a_member_changes_his_own_key_and_is_offered_no_other(
-    client: Client, people: People, key: APIKey
-) -> None:
-    own = issue_key(people.group, people.bob, "laptop")[0]
-    client.force_login(people.bob)
-    html = client.get(reverse("group_keys", args=[people.group.pk])).content.decode()
-    assert f"/keys/{own.pk}/revoke/" in html
-    assert f"/keys/{key.pk}/revoke/" not in html
-    assert client.post(reverse("revoke_key", args=[people.group.pk, own.pk])).status_code == 302
-
-
-def test_a_key_is_not_reached_through_another_group(
-    client: Client, people: People, key: APIKey
-) -> None:
-    client.force_login(people.charlie)
-    args = [people.foreign_group.pk, key.pk]
-    assert client.post(reverse("revoke_key", args=args)).status_code == 404
-    key.refresh_from_db()
-    assert key.state == "active"
-
-
-def test_renaming_inline_answers_the_row(client: Client, people: People, key: APIKey) -> None:
-    client.force_login(people.alice)
-    url = reverse("rename_key", args=[people.group.pk, key.pk])
-    html = client.post(url, {"name": HOSTILE}, headers=HTMX).content.decode()
-    assert html.strip().startswith(f'<tr id="key-{key.pk}"')
-    assert "&lt;script&gt;" in html
-    assert HOSTILE not in html
-    response = client.post(url, {"name": ""}, headers=HTMX)
-    assert response.status_code == 422
-    assert "This field is required." in response.content.decode()
-
-
-def test_a_link_with_rename_opens_that_row_for_editing(
-    client: Client, people: People, key: APIKey
-) -> None:
-    url = reverse("group_keys", args=[people.group.pk])
-    for user, fields in ((people.alice, 1), (people.bob, 0)):
-        client.force_login(user)
-        html = client.get(url, {"rename": str(key.pk)}).content.decode()
-        assert html.count('class="rename"') == fields
-
-
-def test_keys_tell_their_month(client: Client, people: People, key: APIKey) -> None:
-    record(key, amount_nanos=1_520_000)
-    client.force_login(people.bob)
-    html = client.get(reverse("group_keys", args=[people.group.pk])).content.decode()
-    assert 'title="Show them">1</a>' in html
-    assert '$0.<span class="money-fraction">00152</span>' in html
-
-
-# Usage
-
-
-def test_usage_of_a_month(client: Client, people: People, key: APIKey) -> None:
-    record(
-        key,
-        amount_nanos=2_000_000_000,
-        list_nanos=4_000_000_000,
-        input_tokens=1200,
-        output_tokens=34,
-    )
-    record(key, status="upstream_failed", basis="")
-    client.force_login(people.bob)
-    url = reverse("group_usage", args=[people.group.pk])
-    html = client.get(url).content.decode()
-    assert "$4.00 at list price" in html
-    assert "1,234" in html
-    assert "50.0% of calls, not charged" in html
-    assert "<svg" in html
-    assert f"?key={key.pk}" in html
-    before = client.get(url, {"month": "2020-02"}).content.decode()
-    assert "Nothing spent in February 2020" in before
-    assert 'href="?month=2020-01"' in before
-    assert 'href="?month=2020-03"' in before
-
-
-def test_there_is_no_month_after_this_one(client: Client, people: People) -> None:
-    client.force_login(people.bob)
-    url = reverse("group_usage", args=[people.group.pk])
-    assert b'id="month-after"' not in client.get(url).content
-    assert b'id="month-after"' not in client.get(url, {"month": "nonsense"}).content
-
-
-# The history of calls
 
 
 def test_the_history_is_newest_first(client: Client, people: People, key: APIKey) -> None:
@@ -406,13 +225,6 @@ def test_hostile_names_are_text(client: Client, people: People) -> None:
 
 
 # One call
-
-
-@pytest.fixture(scope="session")
-def price_book(django_db_setup: None, django_db_blocker: Any) -> None:
-    """The real price book, once for the run: rates can only be written in the transaction of their price."""
-    with django_db_blocker.unblock():
-        call_command("load_price_book", verbosity=0)
 
 
 @pytest.mark.parametrize(

@@ -14,11 +14,12 @@ from django_htmx.http import HttpResponseLocation, push_url
 from accounts.models import APIKey, Group
 from accounts.views import MemberRequest, find_group, signed_in
 from billing.presentation import Page, group_frame, parse_cursor
-from gateway import task_history, task_presentation, task_services
-from gateway.forms import encode_query
+from gateway import task_services
 from gateway.images.shape import parse_task_id
 from gateway.models import Delivery, Task
-from gateway.task_forms import TaskFilterForm
+from gateway.pages import task_history, task_presentation
+from gateway.pages.forms import encode_query
+from gateway.pages.task_forms import TaskFilterForm
 from gateway.templatetags.deliveries import is_being_sent
 
 GALLERY_ID = "gallery"

@@ -1,104 +1,27 @@
-"""Charts, and charges explained."""
+"""Charges explained."""
 
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from django.core.management import call_command
 
 from accounts.ids import uuid7
 from accounts.services import issue_key
 from billing.models import Account, Hold, HoldOwner, Price, Transfer
 from billing.picture_pricing import charge_pictures
 from billing.pricing import Usage, charge_usage
-from gateway import presentation
-from gateway.history import Totals
-from gateway.history import Usage as MonthUsage
-from gateway.models import CallRecord, Model
+from gateway.models import CallRecord
+from gateway.pages import charges
 from tests.people import People, make_people
 
 USD = 1_000_000_000
 FIRST, LAST = datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC)
 
 
-@pytest.fixture(scope="session")
-def price_book(django_db_setup: None, django_db_blocker: Any) -> None:
-    """The real price book, once for the run: rates can only be written in the transaction of their price."""
-    with django_db_blocker.unblock():
-        call_command("load_price_book", verbosity=0)
-
-
 @pytest.fixture
 def people(price_book: None, db: None) -> People:
     return make_people()
-
-
-def month(days: dict[int, dict[str, int]]) -> MonthUsage:
-    """A month's usage out of nothing but charges."""
-    models: dict[str, int] = {}
-    for by_model in days.values():
-        for name, nanos in by_model.items():
-            models[name] = models.get(name, 0) + nanos
-    sums = sorted(models.items(), key=lambda item: -item[1])
-    total = Totals(calls=1, amount_nanos=sum(models.values()))
-    return MonthUsage(total, [(name, Totals(amount_nanos=nanos)) for name, nanos in sums], [], days)
-
-
-def test_a_month_without_charges_has_no_chart() -> None:
-    assert presentation.draw_month(month({3: {"a": 0}}), FIRST, LAST) is None
-
-
-def test_bars_fill_the_plot_in_proportion() -> None:
-    chart = presentation.draw_month(
-        month({1: {"a": 3 * USD, "b": USD}, 30: {"a": 2 * USD}}), FIRST, LAST
-    )
-    assert chart is not None
-    assert [day.number for day in chart.days] == list(range(1, 31))
-    assert [tick.label for tick in chart.ticks] == ["$0.00", "$1.00", "$2.00", "$3.00", "$4.00"]
-    first, last = chart.days[0], chart.days[29]
-    assert [(segment.series, segment.height) for segment in first.segments] == [
-        (1, "135.0"),
-        (2, "45.0"),
-    ]
-    assert first.segments[1].y == "10.0", "the highest day reaches the top line"
-    assert [segment.height for segment in last.segments] == ["90.0"]
-    assert chart.days[14].segments == []
-    assert [day.number for day in chart.days if day.is_labelled] == [1, 5, 10, 15, 20, 25, 30]
-
-
-def test_beyond_five_models_the_rest_is_one() -> None:
-    chart = presentation.draw_month(
-        month({7: {name: 8 - index for index, name in enumerate("abcdefg")}}), FIRST, LAST
-    )
-    assert chart is not None
-    assert [part.name for part in chart.legend] == [*"abcde", "Other models"]
-    assert chart.legend[-1].nanos == 3 + 2
-    assert sum(part.nanos for part in chart.days[6].parts) == chart.days[6].nanos == 35
-    assert presentation.tabulate_days(chart) == [("Sat, 7 Nov", [8, 7, 6, 5, 4, 5], 35)]
-
-
-@pytest.mark.parametrize("peak", [1, 2, 3, 9, 10, 11, 999, 2**62])
-def test_lines_are_round_and_few(peak: int) -> None:
-    step = presentation._tick_step(peak)
-    assert str(step).strip("0") in ("1", "2", "5")
-    assert peak <= step * presentation.TICKS_MAX
-    assert step == 1 or peak > step * presentation.TICKS_MAX / 2.5
-
-
-def test_a_sliver_of_spending_is_still_seen() -> None:
-    chart = presentation.draw_month(month({1: {"a": 1000 * USD}, 2: {"a": 1}}), FIRST, LAST)
-    assert chart is not None
-    assert chart.days[1].segments[0].height == "0.5"
-
-
-def test_months_are_counted_over_the_turn_of_the_year() -> None:
-    assert presentation.month_after(datetime(2026, 12, 1, tzinfo=UTC), 1) == datetime(
-        2027, 1, 1, tzinfo=UTC
-    )
-    assert presentation.month_after(datetime(2026, 1, 1, tzinfo=UTC), -1) == datetime(
-        2025, 12, 1, tzinfo=UTC
-    )
 
 
 def settle(
@@ -155,7 +78,7 @@ def settle(
 
 def test_a_charge_is_recomputed_to_the_nano_dollar(people: People) -> None:
     call = settle(people, Usage(input_tokens=38, output_tokens=95))
-    explained = presentation.explain_charge(call)
+    explained = charges.explain_charge(call)
     assert explained is not None
     assert [
         (line.label, line.quantity, line.list_nanos, line.amount) for line in explained.lines
@@ -166,18 +89,17 @@ def test_a_charge_is_recomputed_to_the_nano_dollar(people: People) -> None:
     assert (explained.exact_list, explained.exact_sum) == ("0.00304", "0.00152")
     assert explained.amount_nanos == explained.booked_nanos == 1_520_000
     assert explained.agrees
-    assert presentation.read_settlement(call).agrees
-    assert presentation.read_settlement(call).released_nanos == USD - 1_520_000
+    assert charges.read_settlement(call).agrees
+    assert charges.read_settlement(call).released_nanos == USD - 1_520_000
 
 
 def test_reasoning_is_not_charged_on_top_of_output(people: People) -> None:
     call = settle(people, Usage(input_tokens=1, output_tokens=100, reasoning_tokens=60))
-    explained = presentation.explain_charge(call)
+    explained = charges.explain_charge(call)
     assert explained is not None
     assert explained.agrees
     assert [
-        (bucket.label, bucket.quantity, bucket.is_part)
-        for bucket in presentation.list_buckets(call)
+        (bucket.label, bucket.quantity, bucket.is_part) for bucket in charges.list_buckets(call)
     ] == [
         ("Input", 1, False),
         ("Output", 100, False),
@@ -191,7 +113,7 @@ def test_reasoning_is_not_charged_on_top_of_output(people: People) -> None:
 def test_a_record_that_does_not_fit_its_price_is_exposed(
     people: People, change: dict[str, Any]
 ) -> None:
-    explained = presentation.explain_charge(
+    explained = charges.explain_charge(
         settle(people, Usage(input_tokens=38, output_tokens=95), **change)
     )
     assert explained is not None
@@ -201,7 +123,7 @@ def test_a_record_that_does_not_fit_its_price_is_exposed(
 def test_a_record_that_charges_what_the_ledger_did_not_take_is_exposed(people: People) -> None:
     call = settle(people, Usage(input_tokens=38, output_tokens=95))
     call.amount_nanos += 1
-    assert not presentation.read_settlement(call).agrees
+    assert not charges.read_settlement(call).agrees
 
 
 def test_what_was_written_off_counts_as_booked(people: People) -> None:
@@ -211,25 +133,25 @@ def test_what_was_written_off_counts_as_booked(people: People) -> None:
         amount_nanos=1_000_000,
         written_off_nanos=520_000,
     )
-    explained = presentation.explain_charge(call)
+    explained = charges.explain_charge(call)
     assert explained is not None
     assert explained.agrees
-    assert presentation.read_settlement(call).agrees
+    assert charges.read_settlement(call).agrees
 
 
 def test_long_context_rates_are_named(people: People) -> None:
     call = settle(people, Usage(input_tokens=272_001, output_tokens=1))
-    explained = presentation.explain_charge(call)
+    explained = charges.explain_charge(call)
     assert explained is not None
     assert explained.above_input_tokens == 272_000
     assert explained.agrees
 
 
 def test_a_price_that_is_gone_or_cannot_price_is_said(people: People) -> None:
-    gone = presentation.explain_charge(settle(people, Usage(input_tokens=1), price_id=2**40))
+    gone = charges.explain_charge(settle(people, Usage(input_tokens=1), price_id=2**40))
     assert gone is not None
     assert "not in the price book" in gone.problem
-    unpriceable = presentation.explain_charge(settle(people, Usage(input_tokens=1), images=3))
+    unpriceable = charges.explain_charge(settle(people, Usage(input_tokens=1), images=3))
     assert unpriceable is not None
     assert "image" in unpriceable.problem
     assert not unpriceable.agrees
@@ -263,27 +185,27 @@ def test_the_charge_of_a_task_is_recomputed_from_its_pictures(
     people: People, model: str, images: int, key: str, line: tuple[Any, ...]
 ) -> None:
     call = paint(people, model, images, key)
-    explained = presentation.explain_charge(call)
+    explained = charges.explain_charge(call)
     assert explained is not None
     (only,) = explained.lines
     assert (only.label, only.quantity, only.unit, only.list_amount, only.amount) == line
     assert (explained.exact_list, explained.exact_sum) == line[3:]
     assert explained.agrees
-    assert presentation.list_buckets(call) == [("Images", images, False)]
+    assert charges.list_buckets(call) == [("Images", images, False)]
 
 
 @pytest.mark.parametrize("change", [{"images": 2}, {"price_key": "4k"}, {"amount_nanos": 1}])
 def test_a_task_that_does_not_fit_its_price_is_exposed(
     people: People, change: dict[str, Any]
 ) -> None:
-    explained = presentation.explain_charge(paint(people, "openai/gpt-image-2", 1, "2k", **change))
+    explained = charges.explain_charge(paint(people, "openai/gpt-image-2", 1, "2k", **change))
     assert explained is not None
     assert not explained.agrees
 
 
 def test_a_task_of_a_key_that_its_price_does_not_list_cannot_be_recomputed(people: People) -> None:
     call = paint(people, "openai/gpt-image-2", 1, "2k", price_key="8k")
-    explained = presentation.explain_charge(call)
+    explained = charges.explain_charge(call)
     assert explained is not None
     assert "image[8k]" in explained.problem
 
@@ -300,14 +222,14 @@ def test_a_task_of_a_key_that_its_price_does_not_list_cannot_be_recomputed(peopl
 )
 def test_tasks_that_charge_nothing_say_why(people: People, status: str, words: str) -> None:
     call = paint(people, "openai/gpt-4o-image", 0, "", status=status)
-    assert presentation.explain_charge(call) is None
-    assert words in presentation.explain_free(call)
+    assert charges.explain_charge(call) is None
+    assert words in charges.explain_free(call)
     shown = [("Images", 0, False)] if status == "completed" else []
-    assert presentation.list_buckets(call) == shown
+    assert charges.list_buckets(call) == shown
 
 
 def test_rates_of_tokens_are_for_a_million(people: People) -> None:
-    explained = presentation.explain_charge(settle(people, Usage(input_tokens=1, output_tokens=1)))
+    explained = charges.explain_charge(settle(people, Usage(input_tokens=1, output_tokens=1)))
     assert explained is not None
     assert [(line.per, line.unit) for line in explained.lines] == [(1_000_000, "1M tokens")] * 2
 
@@ -315,37 +237,27 @@ def test_rates_of_tokens_are_for_a_million(people: People) -> None:
 @pytest.mark.parametrize("status", ["refused", "upstream_failed", "timed_out", "lost"])
 def test_failed_calls_say_why_they_are_free(people: People, status: str) -> None:
     call = settle(people, None, status=status)
-    assert presentation.explain_charge(call) is None
-    assert "not charged" in presentation.explain_free(call)
-    assert presentation.list_buckets(call) == []
+    assert charges.explain_charge(call) is None
+    assert "not charged" in charges.explain_free(call)
+    assert charges.list_buckets(call) == []
 
 
 def test_nothing_known_and_nothing_used_are_two_things(people: People) -> None:
     unknown = settle(people, None, status="client_gone")
-    assert "before anything was generated" in presentation.explain_free(unknown)
+    assert "before anything was generated" in charges.explain_free(unknown)
     empty = settle(people, Usage())
-    assert "is zero" in presentation.explain_free(empty)
-    assert [bucket.quantity for bucket in presentation.list_buckets(empty)] == [0, 0]
+    assert "is zero" in charges.explain_free(empty)
+    assert [bucket.quantity for bucket in charges.list_buckets(empty)] == [0, 0]
 
 
 def test_every_status_has_its_words() -> None:
     free = set(CallRecord.Status.values) - {"completed", "client_gone"}
-    assert set(presentation.WHY_FREE) == free
-    assert set(presentation.WHY_TASK_FREE) == set(CallRecord.Status.values)
-    assert set(presentation.BASIS_NOTES) == set(CallRecord.Basis.values)
-
-
-def test_the_snippets_name_a_model_that_may_be_called(people: People) -> None:
-    assert presentation.example_model() == "gpt-5.5"
-    Model.objects.filter(mode="chat").exclude(name="deepseek/deepseek-chat").update(
-        is_enabled=False
-    )
-    assert presentation.example_model() in ("deepseek-chat", "deepseek/deepseek-chat")
-    Model.objects.update(is_enabled=False)
-    assert presentation.example_model() == presentation.EXAMPLE_MODEL
+    assert set(charges.WHY_FREE) == free
+    assert set(charges.WHY_TASK_FREE) == set(CallRecord.Status.values)
+    assert set(charges.BASIS_NOTES) == set(CallRecord.Basis.values)
 
 
 def test_a_call_of_nobody_has_no_settlement(people: People) -> None:
     call = CallRecord(id=UUID(int=uuid4().int), amount_nanos=5)
-    settlement = presentation.read_settlement(call)
+    settlement = charges.read_settlement(call)
     assert (settlement.hold, settlement.capture, settlement.agrees) == (None, None, False)

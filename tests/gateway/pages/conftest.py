@@ -1,4 +1,4 @@
-"""People with a key, and the folder of static files."""
+"""People, a key and the price book for the pages."""
 
 from typing import Any
 
@@ -16,6 +16,13 @@ def _static_files(settings: Any) -> None:
     settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)
 
 
+@pytest.fixture(scope="session")
+def price_book(django_db_setup: None, django_db_blocker: Any) -> None:
+    """The real price book, once for the run: rates can only be written in the transaction of their price."""
+    with django_db_blocker.unblock():
+        call_command("load_price_book", verbosity=0)
+
+
 @pytest.fixture
 def people(db: None) -> People:
     return make_people()
@@ -24,10 +31,3 @@ def people(db: None) -> People:
 @pytest.fixture
 def key(people: People) -> APIKey:
     return issue_key(people.group, people.alice, "ci")[0]
-
-
-@pytest.fixture(scope="session")
-def price_book(django_db_setup: None, django_db_blocker: Any) -> None:
-    """The real price book, once for the run: rates can only be written in the transaction of their price."""
-    with django_db_blocker.unblock():
-        call_command("load_price_book", verbosity=0)

@@ -7,10 +7,10 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Group
-from gateway.forms import GroupFilterForm
 from gateway.models import Task
-from gateway.task_history import TaskFilter, recent_models
-from gateway.task_presentation import LOOKS
+from gateway.pages.forms import GroupFilterForm
+from gateway.pages.task_history import TaskFilter, recent_models
+from gateway.pages.task_presentation import LOOKS
 
 
 class TaskFilterForm(GroupFilterForm):

@@ -7,16 +7,11 @@ import pytest
 from django.utils import timezone
 
 from accounts.services import issue_key
-from gateway.forms import CallFilterForm, MonthForm
-from gateway.history import CallFilter
-from tests.people import People, make_people
+from gateway.pages.forms import CallFilterForm, MonthForm
+from gateway.pages.history import CallFilter
+from tests.people import People
 
 NOW = datetime(2026, 11, 21, 20, 30, tzinfo=UTC)
-
-
-@pytest.fixture
-def people(db: None) -> People:
-    return make_people()
 
 
 def wanted(people: People, **query: str) -> CallFilter:

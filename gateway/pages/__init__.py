@@ -1,0 +1,1 @@
+"""The pages of a group: what they ask, read and show."""

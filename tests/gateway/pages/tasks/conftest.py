@@ -1,0 +1,1 @@
+"""People with a key, and the folder of static files."""
