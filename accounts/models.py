@@ -36,6 +36,8 @@ class User(AbstractBaseUser, PermissionsMixin):
     name = models.CharField(_("name"), max_length=120, blank=True)
     is_active = models.BooleanField(default=True)
     is_staff = models.BooleanField(_("operator"), default=False)
+    # The language of the mail that is sent to him: the one he chose last. Empty: that of the installation.
+    language = models.CharField(max_length=10, blank=True, default="", db_default="")
     joined_at = models.DateTimeField(default=timezone.now, editable=False)
 
     objects: ClassVar[UserManager] = UserManager()
@@ -252,3 +254,51 @@ class APIKey(Restricted):
         if self.expires_at is not None and self.expires_at <= timezone.now():
             return "expired"
         return "active"
+
+
+class ChangeQuerySet(models.QuerySet["Change"]):
+    def visible_to(self, user: User) -> ChangeQuerySet:
+        """Changes in organizations that the user administers; an operator sees all."""
+        if user.is_staff:
+            return self
+        administered = Organization.objects.administered_by(user).values("pk")
+        return self.filter(organization__in=administered)
+
+
+class Change(models.Model):
+    """A line of the audit trail: who did what to which thing, and what it was before and after.
+
+    Written by `trail.record` in the transaction of the change itself; PostgreSQL refuses to alter or delete it. Names
+    are kept as text, so that a line stays readable when what it tells of is gone.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    at = models.DateTimeField(default=timezone.now, editable=False)
+    actor = models.ForeignKey(
+        User, on_delete=models.DO_NOTHING, null=True, db_constraint=False, related_name="+"
+    )
+    actor_name = models.CharField(max_length=254, blank=True)
+    organization = models.ForeignKey(
+        Organization, on_delete=models.DO_NOTHING, null=True, db_constraint=False, related_name="+"
+    )
+    group = models.ForeignKey(
+        Group, on_delete=models.DO_NOTHING, null=True, db_constraint=False, related_name="+"
+    )
+    verb = models.CharField(max_length=40)
+    subject_kind = models.CharField(max_length=40)
+    subject_id = models.CharField(max_length=120, blank=True)
+    subject_name = models.CharField(max_length=254, blank=True)
+    before = models.JSONField(default=dict)
+    after = models.JSONField(default=dict)
+
+    objects = ChangeQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [
+            models.Index(fields=["organization", "-id"], name="accounts_change_of_org"),
+            models.Index(fields=["subject_kind", "subject_id"], name="accounts_change_of_subject"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.verb} {self.subject_name}"

@@ -12,8 +12,8 @@ from django.utils import timezone
 from accounts.ids import first_id_at
 from accounts.models import APIKey, Group
 from accounts.services import issue_key
-from gateway.pages import history
 from gateway.models import CallRecord
+from gateway.pages import history
 from gateway.pages.history import CallFilter, find_calls, read_page, read_usage
 from tests.people import People
 

@@ -1,135 +1,29 @@
-"""Pages about money: a group's credits, and an organization's pool with the moves between the two."""
+"""Credits on the move: deposits, grants and reclaims, with both balances shown before."""
 
 from collections.abc import Callable
-from itertools import chain
 from uuid import UUID
 
 from django.contrib import messages
-from django.core.exceptions import ValidationError
 from django.http import Http404, HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
-from django.urls import reverse
+from django.shortcuts import get_object_or_404, render
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_http_methods, require_safe
-from django_htmx.http import HttpResponseLocation
+from django.views.decorators.http import require_http_methods
 
-from accounts import services
-from accounts.forms import GroupForm
 from accounts.ids import uuid7
-from accounts.models import Group, Organization
-from accounts.views import MemberRequest, find_group, signed_in
+from accounts.models import Group
+from accounts.views import MemberRequest, signed_in
 from billing import ledger
 from billing.errors import InsufficientCredit, LedgerError, OperationConflict
-from billing.forms import ConfirmedMoveForm, MoveForm, OrganizationFilterForm, StatementFilterForm
-from billing.models import Account, Transfer
+from billing.forms import ConfirmedMoveForm, MoveForm
+from billing.models import Transfer
+from billing.pages.organizations import find_organization, go_to_organization
 from billing.presentation import (
     Move,
     dollars,
-    fraction_digits,
-    group_frame,
-    parse_cursor,
     prepare_move,
-    read_groups,
-    read_statement,
 )
 
-POOL_ROWS = 10
-ORGANIZATIONS_MAX = 100
 PREVIEW_ID = "move-preview"
-
-
-@require_safe
-@signed_in
-def credits(request: MemberRequest, group_id: UUID) -> HttpResponse:
-    """What a group has, and every transfer of its wallet."""
-    group = find_group(request, group_id)
-    frame = group_frame(request.user, group)
-    form = StatementFilterForm(request.GET)
-    kind = form.cleaned_data["kind"] if form.is_valid() else ""
-    page = read_statement(
-        frame["wallet"],
-        kind,
-        before=parse_cursor(request.GET.get("before")),
-        after=parse_cursor(request.GET.get("after")),
-    )
-    context = frame | {
-        "tab": "credits",
-        "form": form,
-        "kind": kind,
-        "page": page,
-        "fraction": fraction_digits(row.change_nanos for row in page.rows),
-    }
-    return render(request, "billing/credits.html", context)
-
-
-@require_safe
-@signed_in
-def organizations(request: MemberRequest) -> HttpResponse:
-    """The organizations that the user administers; straight to it where there is one."""
-    found = Organization.objects.administered_by(request.user).order_by("name", "pk")
-    if not request.user.is_staff:
-        first_two = list(found[:2])
-        if not first_two:
-            raise Http404
-        if len(first_two) == 1:
-            return redirect("organization", first_two[0].pk)
-    form = OrganizationFilterForm(request.GET)
-    name = form.cleaned_data["name"] if form.is_valid() else ""
-    if name:
-        found = found.filter(name__icontains=name)
-    rows = list(found[: ORGANIZATIONS_MAX + 1])
-    pools = {
-        account.organization_id: account
-        for account in Account.objects.filter(organization__in=rows, kind=Account.Kind.POOL)
-    }
-    context = {
-        "rows": [(row, pools[row.pk]) for row in rows[:ORGANIZATIONS_MAX]],
-        "fraction": fraction_digits(pool.balance_nanos for pool in pools.values()),
-        "is_cut": len(rows) > ORGANIZATIONS_MAX,
-        "form": form,
-        "name": name,
-        "organization_page": True,
-    }
-    return render(request, "billing/organizations.html", context)
-
-
-@require_http_methods(["GET", "HEAD", "POST"])
-@signed_in
-def organization(request: MemberRequest, organization_id: UUID) -> HttpResponse:
-    """The pool, the groups with what they have, and the latest moves. POST makes a group."""
-    found = _administered(request, organization_id)
-    form = GroupForm(request.POST or None)
-    if request.method == "POST" and form.is_valid():
-        try:
-            group = services.create_group(found, form.cleaned_data["group_name"], request.user)
-        except ValidationError as error:
-            form.add_error("group_name", error.messages)
-        else:
-            messages.success(request, _("The group “%(name)s” is ready.") % {"name": group.name})
-            return _go_to(request, found)
-    pool = Account.objects.pool_of(found)
-    rows = read_groups(found)
-    page = read_statement(
-        pool,
-        before=parse_cursor(request.GET.get("before")),
-        after=parse_cursor(request.GET.get("after")),
-        size=POOL_ROWS,
-    )
-    amounts = [(row.wallet.available_nanos, row.wallet.held_nanos, row.spent_nanos) for row in rows]
-    context = {
-        "organization": found,
-        "organization_page": True,
-        "pool": pool,
-        "rows": rows,
-        "wallets_nanos": sum(row.wallet.balance_nanos for row in rows),
-        "held_nanos": sum(row.wallet.held_nanos for row in rows),
-        "spent_nanos": sum(row.spent_nanos for row in rows),
-        "groups_fraction": fraction_digits(chain.from_iterable(amounts)),
-        "page": page,
-        "fraction": fraction_digits(row.change_nanos for row in page.rows),
-        "group_form": form,
-    }
-    return render(request, "billing/organization.html", context, status=422 if form.errors else 200)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -138,7 +32,7 @@ def deposit(request: MemberRequest, organization_id: UUID) -> HttpResponse:
     """Bought credits into the pool. For operators; for anybody else the page is not there."""
     if not request.user.is_staff:
         raise Http404
-    found = _administered(request, organization_id)
+    found = find_organization(request, organization_id)
     return _move(request, prepare_move(Transfer.Kind.DEPOSIT, found, None))
 
 
@@ -146,7 +40,7 @@ def deposit(request: MemberRequest, organization_id: UUID) -> HttpResponse:
 @signed_in
 def grant(request: MemberRequest, organization_id: UUID, group_id: UUID) -> HttpResponse:
     """Credits from the pool to a group's wallet."""
-    found = _administered(request, organization_id)
+    found = find_organization(request, organization_id)
     group = get_object_or_404(Group, pk=group_id, organization=found)
     return _move(request, prepare_move(Transfer.Kind.GRANT, found, group))
 
@@ -155,20 +49,9 @@ def grant(request: MemberRequest, organization_id: UUID, group_id: UUID) -> Http
 @signed_in
 def reclaim(request: MemberRequest, organization_id: UUID, group_id: UUID) -> HttpResponse:
     """Credits that are not held from a group's wallet back to the pool."""
-    found = _administered(request, organization_id)
+    found = find_organization(request, organization_id)
     group = get_object_or_404(Group, pk=group_id, organization=found)
     return _move(request, prepare_move(Transfer.Kind.RECLAIM, found, group))
-
-
-def _administered(request: MemberRequest, organization_id: UUID) -> Organization:
-    return get_object_or_404(Organization.objects.administered_by(request.user), pk=organization_id)
-
-
-def _go_to(request: MemberRequest, organization: Organization) -> HttpResponse:
-    url = reverse("organization", args=[organization.pk])
-    if request.htmx:
-        return HttpResponseLocation(url, target="#main", select="#main", swap="outerHTML")
-    return redirect(url)
 
 
 def _move(request: MemberRequest, move: Move) -> HttpResponse:
@@ -190,7 +73,7 @@ def _move(request: MemberRequest, move: Move) -> HttpResponse:
         return _show_move(request, move, form, "confirm")
     confirmed = ConfirmedMoveForm(request.POST)
     if confirmed.is_valid() and _carry_out(request, move, confirmed):
-        return _go_to(request, move.organization)
+        return go_to_organization(request, move.organization)
     return _show_move(request, move, confirmed, "ask")
 
 

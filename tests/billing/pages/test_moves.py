@@ -1,7 +1,6 @@
 """Pages about money: for each, a stranger, an outsider, a member, an admin and the operator."""
 
 import re
-from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -16,12 +15,6 @@ from tests.people import People, fund, make_people
 
 USD = 1_000_000_000
 HTMX = {"HX-Request": "true"}
-
-
-@pytest.fixture(autouse=True)
-def _static_files(settings: Any) -> None:
-    """The folder that collectstatic fills; WhiteNoise warns where it is missing."""
-    settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)
 
 
 @pytest.fixture
