@@ -158,6 +158,7 @@ def make_plan(
     manage = (sys.executable, "manage.py")
     return [
         *([Database("PostgreSQL", server)] if server is not None else []),
+        Step("translations", (sys.executable, "-m", "config.translations", "compile")),
         Step("migrations", (*manage, "migrate", "--noinput")),
         Step("price book", (*manage, "load_price_book")),
         Step("static files", (*manage, "collectstatic", "--noinput")),

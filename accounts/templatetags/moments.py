@@ -1,23 +1,17 @@
 """Times as people read them: near ones relative, the exact one in `datetime` and in the title."""
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from django import template
 from django.utils import timezone
-from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from accounts import dates
+
 register = template.Library()
-
-EXACT = "j M Y, H:i:s T"
-
-
-def exactly(moment: datetime) -> str:
-    """Date and time to the second with the zone, in the viewer's zone."""
-    return date_format(timezone.localtime(moment), EXACT)
 
 
 def relatively(moment: datetime, now: datetime) -> str:
@@ -25,7 +19,7 @@ def relatively(moment: datetime, now: datetime) -> str:
     ahead = moment > now
     distance = moment - now if ahead else now - moment
     if distance >= timedelta(days=30):
-        return date_format(timezone.localtime(moment), "j M Y")
+        return dates.day(moment)
     if distance < timedelta(minutes=1):
         return _("in a moment") if ahead else _("just now")
     count, unit = _largest_unit(distance)
@@ -66,7 +60,7 @@ def ago(moment: datetime | None) -> SafeString:
     return format_html(
         '<time datetime="{}" title="{}">{}</time>',
         moment.isoformat(),
-        exactly(moment),
+        dates.exactly(moment),
         relatively(moment, timezone.now()),
     )
 
@@ -76,18 +70,30 @@ def clock(moment: datetime) -> SafeString:
     """A `<time>` to the second for logs, where rows a second apart must be told apart: “21 Nov 14:03:22”."""
     local = timezone.localtime(moment)
     here = timezone.localtime()
-    day = date_format(local, "j M" if local.year == here.year else "j M Y")
+    day = dates.day_of_year(local) if local.year == here.year else dates.day(local)
     return format_html(
         '<time class="clock" datetime="{}" title="{}, {}"><span class="clock-day">{}</span> {}</time>',
         moment.isoformat(),
-        exactly(moment),
+        dates.exactly(moment),
         relatively(moment, here),
         day,
-        date_format(local, "H:i:s"),
+        dates.time_of_day(local),
     )
 
 
 @register.filter
 def exact(moment: datetime) -> str:
     """Date and time to the second with the zone."""
-    return exactly(moment)
+    return dates.exactly(moment)
+
+
+@register.filter
+def day(moment: date | None) -> str:
+    """The date as the reader's language writes it; empty where there is none."""
+    return dates.day(moment) if moment else ""
+
+
+@register.filter
+def month(moment: date) -> str:
+    """“November 2026”."""
+    return dates.month(moment)
