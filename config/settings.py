@@ -6,11 +6,11 @@ Names and meanings are listed in docs/operations.md. A bad value refuses to star
 import base64
 import binascii
 import os
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
-from django.utils.translation import gettext_lazy as _
 from psycopg.conninfo import conninfo_to_dict
 
 from config.pictures import pictures_storage
@@ -146,6 +146,8 @@ INSTALLED_APPS = [
     "django.contrib.humanize",
     "allauth",
     "allauth.account",
+    "allauth.mfa",
+    "allauth.usersessions",
     "django_htmx",
     "template_partials",
     "accounts",
@@ -154,9 +156,9 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "config.security.ContentSecurityPolicyMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "config.security.ContentSecurityPolicyMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -166,6 +168,9 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "accounts.security_sessions.SessionLifetimeMiddleware",
+    "accounts.security_operators.OperatorMiddleware",
+    "accounts.languages.ChosenLanguageMiddleware",
     "accounts.timezones.ViewerTimeZoneMiddleware",
 ]
 
@@ -180,6 +185,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "accounts.navigation.navigation",
+                "accounts.security_operators.second_factor_notice",
             ],
         },
     }
@@ -189,6 +195,14 @@ DATABASES = {
     "default": {**database_from_url(DATABASE_URL), "CONN_MAX_AGE": 0, "CONN_HEALTH_CHECKS": True}
 }
 DATABASES["default"]["OPTIONS"].setdefault("pool", {"min_size": 1, "max_size": 16, "timeout": 5})
+
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.db.DatabaseCache",
+        "LOCATION": "tollgate_cache",
+        "OPTIONS": {"MAX_ENTRIES": 20_000},
+    }
+}
 
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
@@ -210,11 +224,42 @@ ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_EMAIL_VERIFICATION = env_text("TOLLGATE_EMAIL_VERIFICATION", "optional")
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
 ACCOUNT_SESSION_REMEMBER = True
+ACCOUNT_REAUTHENTICATION_TIMEOUT = int(env_number("TOLLGATE_REAUTHENTICATION_S", 900, 1))
+ACCOUNT_EMAIL_NOTIFICATIONS = True
+ACCOUNT_RATE_LIMITS = {
+    # By address of the account and place; by place; then by address, from all places together.
+    "login_failed": "5/5m/key,20/5m/ip",
+    "login_failed_anywhere": "100/h/key",
+    "login": "30/m/ip",
+    "signup": "10/m/ip,60/h/ip",
+    "reset_password": "20/m/ip,5/h/key",
+    "reset_password_from_key": "20/m/ip",
+    "reauthenticate": "10/m/user",
+    "change_password": "5/m/user",
+    "manage_email": "10/m/user",
+}
+MFA_ADAPTER = "accounts.security_mfa.MFAAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_TOTP_ISSUER = SITE_NAME
+MFA_TOTP_TOLERANCE = 1
+MFA_FORMS = {
+    "authenticate": "accounts.security_mfa.CodeForm",
+    "reauthenticate": "accounts.security_mfa.CodeAgainForm",
+    "activate_totp": "accounts.security_mfa.AppForm",
+    "add_webauthn": "accounts.security_mfa.PasskeyForm",
+    "edit_webauthn": "accounts.security_mfa.PasskeyNameForm",
+}
+OPERATORS_NEED_MFA = env_flag("TOLLGATE_OPERATORS_NEED_MFA", False)
+# The last entry of X-Forwarded-For, as for calls; without a proxy in front that header is the client's own word.
+ALLAUTH_TRUSTED_PROXY_COUNT = 1 if TRUST_PROXY else 0
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 
-SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_COOKIES
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = LANGUAGE_COOKIE_SECURE = SECURE_COOKIES
 SESSION_COOKIE_SAMESITE = "Lax"
-SESSION_COOKIE_AGE = 14 * 24 * 3600
+CSRF_COOKIE_HTTPONLY = True
+SESSION_COOKIE_AGE = int(env_number("TOLLGATE_SESSION_IDLE_S", 7 * 24 * 3600, 600))
+SESSION_LIFETIME_S = env_number("TOLLGATE_SESSION_LIFETIME_S", 30 * 24 * 3600, 600)
 SECURE_HSTS_SECONDS = 31_536_000 if SECURE_COOKIES else 0
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
@@ -230,8 +275,25 @@ EMAIL_HOST_PASSWORD = env_text("TOLLGATE_EMAIL_PASSWORD", "")
 EMAIL_USE_TLS = env_flag("TOLLGATE_EMAIL_TLS", False)
 DEFAULT_FROM_EMAIL = env_text("TOLLGATE_EMAIL_FROM", "tollgate@localhost")
 
+STRIPE_SECRET_KEY = env_text("TOLLGATE_STRIPE_SECRET_KEY", "").strip()
+STRIPE_WEBHOOK_SECRET = env_text("TOLLGATE_STRIPE_WEBHOOK_SECRET", "").strip()
+STRIPE_BASE_URL = env_text("TOLLGATE_STRIPE_BASE_URL", "")
+# An empty secret would verify what anybody signs with nothing.
+if bool(STRIPE_SECRET_KEY) != bool(STRIPE_WEBHOOK_SECRET):
+    raise ImproperlyConfigured(
+        "TOLLGATE_STRIPE_SECRET_KEY and TOLLGATE_STRIPE_WEBHOOK_SECRET must be set together"
+    )
+if STRIPE_SECRET_KEY and find_spec("stripe") is None:
+    raise ImproperlyConfigured("Stripe needs what requirements-stripe.txt names")
+
 LANGUAGE_CODE = "en"
-LANGUAGES = [("en", _("English"))]
+# Each in its own words: who looks for his language cannot read the others.
+LANGUAGES = [("en", "English"), ("ko", "한국어"), ("zh-hans", "简体中文"), ("zh-hant", "繁體中文")]
+LOCALE_PATHS = [BASE_DIR / "locale"]
+FORMAT_MODULE_PATH = ["config.formats"]
+LANGUAGE_COOKIE_NAME = "language"
+LANGUAGE_COOKIE_AGE = 365 * 24 * 3600
+LANGUAGE_COOKIE_SAMESITE = "Lax"
 TIME_ZONE = "UTC"
 USE_TZ = True
 USE_I18N = True

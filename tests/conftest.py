@@ -2,13 +2,37 @@
 
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import psycopg
 import pytest
 from django.conf import settings
+from django.core.management import call_command
+from django.test import Client
 
 from simulator.process import SimulatorProcess
+from tests.people import People, make_people
+from tests.sign_in import force_fresh_login
 from tests.world import GatewayProcess, Tenant, World, run_command
+
+
+@pytest.fixture(autouse=True)
+def _force_login_is_a_sign_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever a test signs in by `Client.force_login` has just proved who he is."""
+    monkeypatch.setattr(Client, "force_login", force_fresh_login)
+
+
+@pytest.fixture
+def people(db: None) -> People:
+    """Alice's organization, Bob her colleague, Charlie an outsider, and Olga who runs it all."""
+    return make_people()
+
+
+@pytest.fixture(scope="session")
+def price_book(django_db_setup: None, django_db_blocker: Any) -> None:
+    """The real price book, once for the run: rates can only be written in the transaction of their price."""
+    with django_db_blocker.unblock():
+        call_command("load_price_book", verbosity=0)
 
 
 @pytest.fixture(scope="session")

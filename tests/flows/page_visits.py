@@ -1,5 +1,6 @@
 """The pages of a world's gateway as its tenants see them when they are signed in."""
 
+import time
 from datetime import timedelta
 from uuid import uuid4
 
@@ -9,6 +10,7 @@ from django.contrib.sessions.backends.db import SessionStore
 from django.utils import timezone
 
 from accounts.models import User
+from accounts.reauthentication import SIGNED_IN_AT
 from tests.world import GatewayProcess, Tenant, World
 
 PAGES = ("", "tasks/", "tasks/{task}/", "calls/", "calls/{call}/", "calls/?source=task", "usage/")
@@ -57,6 +59,7 @@ def sign_in(world: World, tenant: Tenant) -> str:
         "_auth_user_id": str(row["id"]),
         "_auth_user_backend": settings.AUTHENTICATION_BACKENDS[0],
         "_auth_user_hash": person.get_session_auth_hash(),
+        SIGNED_IN_AT: time.time(),
     }
     database.query(
         "INSERT INTO django_session (session_key, session_data, expire_date) VALUES (%s, %s, %s)",

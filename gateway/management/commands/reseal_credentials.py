@@ -4,6 +4,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
+from accounts.security_mfa import reseal_second_factors
+from gateway.alert_deliveries import OWNER_PREFIX as ALERTS_PREFIX
 from gateway.callback_secrets import OWNER_PREFIX
 from gateway.channels import reseal_credentials
 
@@ -11,20 +13,25 @@ from gateway.channels import reseal_credentials
 class Command(BaseCommand):
     help = (
         "Encrypt under TOLLGATE_CREDENTIAL_KEY what still lies under one of TOLLGATE_CREDENTIAL_KEYS_OLD, credentials "
-        "of channels and secrets of callbacks; exit 1 where one of them opens under no key."
+        "of channels, secrets of callbacks and of alerts, second factors; exit 1 where one of them opens under no key."
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
         done = reseal_credentials()
         for owner in done.unreadable:
-            is_callback = owner.startswith(OWNER_PREFIX)
-            remedy = (
-                "rotate it on the page of the key" if is_callback else "set it with put_channel"
-            )
+            remedy = "set it with put_channel"
+            if owner.startswith(OWNER_PREFIX):
+                remedy = "rotate it on the page of the key"
+            elif owner.startswith(ALERTS_PREFIX):
+                remedy = "rotate it on the page of the group's alerts"
             self.stderr.write(f"{owner}: the credential opens under no key; {remedy}")
+        factors = reseal_second_factors()
+        for owner in factors.unreadable:
+            self.stderr.write(f"{owner}: it opens under no key; delete it in the admin pages")
+        unreadable = len(done.unreadable) + len(factors.unreadable)
         self.stdout.write(
-            f"{done.resealed} resealed, {done.current} already under the current key, "
-            f"{len(done.unreadable)} unreadable"
+            f"{done.resealed + factors.resealed} resealed, "
+            f"{done.current + factors.current} already under the current key, {unreadable} unreadable"
         )
-        if done.unreadable:
+        if unreadable:
             raise SystemExit(1)
