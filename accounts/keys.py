@@ -30,6 +30,23 @@ def mint(prefix: str) -> MintedKey:
     return MintedKey(f"{prefix}-v1-{public_id}-{secret}", public_id)
 
 
+def derive(prefix: str, pepper: bytes, *parts: str) -> MintedKey:
+    """The key that belongs to these parts: whoever has the pepper and all of them finds the same one again.
+
+    As hard to guess as the pepper; the symbols are drawn from 512 bits, so that the bias of the remainder is nil.
+    """
+    number = int.from_bytes(hmac.digest(pepper, "\n".join(parts).encode(), hashlib.sha512))
+    drawn = []
+    for alphabet, length in ((PUBLIC_ID_ALPHABET, PUBLIC_ID_LENGTH), (KEY_ALPHABET, SECRET_LENGTH)):
+        symbols = []
+        for _ in range(length):
+            number, place = divmod(number, len(alphabet))
+            symbols.append(alphabet[place])
+        drawn.append("".join(symbols))
+    public_id, secret = drawn
+    return MintedKey(f"{prefix}-v1-{public_id}-{secret}", public_id)
+
+
 def public_id_of(text: str) -> str | None:
     """The public id inside a well-formed key, else None."""
     if len(text) > KEY_LENGTH_MAX or not text.isascii():

@@ -6,7 +6,8 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
-from accounts.models import APIKey, Group
+from accounts import trail
+from accounts.models import APIKey, Group, User
 from billing.models import LIMIT_NAMES, NANOS_MAX, Account, Limit
 
 
@@ -79,3 +80,20 @@ def _lock(owner: APIKey | Group) -> Limit | None:
         return None
     Account.objects.select_for_update(no_key=True).get(group=group_id, kind=Account.Kind.WALLET)
     return rows.select_for_update(no_key=True).first()
+
+
+@transaction.atomic
+def change_limits(
+    owner: APIKey | Group, actor: User | None, **limits: Unpack[Limits]
+) -> Limit | None:
+    """`set_limits` with a line in the audit trail of what became different."""
+    stored = _lock(owner)
+    made = set_limits(owner, **limits)
+    before, after = trail.differences(
+        *({name: getattr(row, name, None) for name in limits} for row in (stored, made))
+    )
+    if after:
+        verb = "key.limits_changed" if isinstance(owner, APIKey) else "group.limits_changed"
+        within = owner.group if isinstance(owner, APIKey) else owner
+        trail.record(actor, verb, owner, before=before, after=after, within=within)
+    return made

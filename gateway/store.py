@@ -50,8 +50,11 @@ MONEY_SETTINGS = (
 """How the money line plans. Tests of billing_apply use the same: it must be right under these plans."""
 
 FIND_CALLER = """
-    SELECT k.id::text AS key_id, k.name AS key_name, k.public_id, k.prefix, k.digest,
-           extract(epoch FROM least(k.expires_at, g.expires_at))::float8 AS expires_at,
+    SELECT k.id::text AS key_id, k.name AS key_name, %(id)s AS public_id, k.prefix,
+           CASE WHEN k.public_id = %(id)s THEN k.digest ELSE k.previous_digest END AS digest,
+           extract(epoch FROM least(
+               k.expires_at, g.expires_at, CASE WHEN k.public_id <> %(id)s THEN k.previous_until END
+           ))::float8 AS expires_at,
            g.id::text AS group_id, g.name AS group_name,
            o.id::text AS organization_id, o.name AS organization_name, w.id AS wallet_id,
            kl.id AS key_limit_id, gl.id AS group_limit_id,
@@ -63,7 +66,7 @@ FIND_CALLER = """
     JOIN billing_account w ON w.group_id = g.id AND w.kind = 'wallet'
     LEFT JOIN billing_limit kl ON kl.api_key_id = k.id
     LEFT JOIN billing_limit gl ON gl.group_id = g.id
-    WHERE k.public_id = %s AND k.revoked_at IS NULL
+    WHERE (k.public_id = %(id)s OR k.previous_public_id = %(id)s) AND k.revoked_at IS NULL
 """
 MODELS = """
     SELECT m.name, m.provider_id AS provider, m.upstream_name, m.mode, m.aliases, m.context_length,
@@ -180,8 +183,9 @@ class Store:
         return await AsyncConnection.connect(self._configuration.database_url, autocommit=True)
 
     async def find_caller(self, public_id: str) -> Caller | None:
-        """The key of that public id unless it is revoked."""
-        rows = await self._query(FIND_CALLER, (public_id,))
+        """The key of that public id unless it is revoked. By the id it had before its rotation it is found too, with
+        the end of the grace period as its expiry."""
+        rows = await self._query(FIND_CALLER, {"id": public_id})
         return _caller(rows[0]) if rows else None
 
     async def load_catalog(self) -> Catalog:

@@ -22,7 +22,7 @@ def test_from_sign_up_to_a_key_that_is_shown_once(visitor: Visitor, site: Site) 
     page.get_by_role("button", name="Make both").click()
     expect(page.get_by_role("heading", name="No keys yet")).to_be_visible()
 
-    page.get_by_role("button", name="Issue the first key").click()
+    page.get_by_role("link", name="Issue the first key").click()
     expect(page.get_by_label("Name")).to_be_focused()
     page.get_by_label("Name").fill("laptop")
     page.get_by_role("button", name="Issue key").click()
@@ -36,7 +36,9 @@ def test_from_sign_up_to_a_key_that_is_shown_once(visitor: Visitor, site: Site) 
     page.get_by_role("link", name="Usage", exact=True).click()
     page.wait_for_url("**/usage/")
     page.go_back()
-    page.wait_for_url("**/keys/")
+    page.wait_for_url("**/keys/new/")
+    expect(page.get_by_label("Name")).to_have_value("")
+    page.get_by_role("link", name="Keys", exact=True).first.click()
     expect(page.locator(".keys-table")).to_contain_text("laptop")
     assert secret not in page.content()
     stored = page.evaluate("JSON.stringify([{...localStorage}, {...sessionStorage}])")
@@ -44,16 +46,20 @@ def test_from_sign_up_to_a_key_that_is_shown_once(visitor: Visitor, site: Site) 
 
 
 def assert_snippets_are_filled(page: Page, site: Site, secret: str) -> None:
-    shown = page.locator(".snippet:visible")
+    v1 = f"{site.root}/v1"
     for tab, parts in (
-        ("curl", [f"{site.root}/v1/chat/completions", f"Bearer {secret}"]),
-        ("Python", [f'base_url="{site.root}/v1"', f'api_key="{secret}"']),
-        ("Environment", [f'OPENAI_BASE_URL="{site.root}/v1"', f'OPENAI_API_KEY="{secret}"']),
+        ("curl", [f"{v1}/chat/completions", f"Bearer {secret}"]),
+        ("Python", [f'base_url="{v1}"', f'api_key="{secret}"']),
+        ("Node.js", [f'baseURL: "{v1}"', f'apiKey: "{secret}"']),
+        ("Anthropic SDK", [f'base_url="{site.root}"', f'api_key="{secret}"', "claude-"]),
+        ("Hermes Agent", [f"TOLLGATE_API_KEY={secret}", f"base_url: {v1}", "custom:tollgate"]),
+        ("OpenClaw", [f"TOLLGATE_API_KEY={secret}", f'"baseUrl": "{v1}"', "openai-completions"]),
     ):
         page.get_by_text(tab, exact=True).click()
-        expect(shown).to_have_count(1)
+        shown = "\n".join(page.locator(".snippet pre:visible").all_inner_texts())
         for part in parts:
-            expect(shown).to_contain_text(part)
+            assert part in shown, (tab, part)
+        assert shown.count(secret) == 1, tab
 
 
 def test_a_key_is_renamed_in_its_row_and_revoked_after_a_question(
@@ -79,19 +85,22 @@ def test_a_key_is_renamed_in_its_row_and_revoked_after_a_question(
     expect(row.get_by_text("Active")).to_be_visible()
     row.get_by_role("button", name="Revoke").click()
     dialog.get_by_role("button", name="Revoke the key").click()
-    expect(row.get_by_text("Revoked")).to_be_visible()
     expect(page.get_by_text("calls with it are refused")).to_be_visible()
+    expect(row).to_be_hidden()
+    page.get_by_role("link", name="All", exact=True).click()
+    expect(row.get_by_text("Revoked", exact=True)).to_be_visible()
     assert site.database.one(
         "SELECT count(*) FROM accounts_apikey WHERE name = 'Bob’s desk' AND revoked_at IS NOT NULL"
     )
 
 
-def test_a_refused_form_opens_again_with_its_reason(visitor: Visitor, site: Site) -> None:
+def test_a_refused_form_comes_again_with_its_reason(visitor: Visitor, site: Site) -> None:
     page = visitor.open(email="alice@example.com")
     page.goto(f"{site.group_url}keys/")
-    page.get_by_role("button", name="New key").click()
+    page.get_by_role("link", name="New key").click()
     name = page.get_by_role("textbox", name="Name")
     name.fill("late")
+    page.get_by_text("On a day").click()
     day = page.get_by_label("Last day")
     day.evaluate("field => field.removeAttribute('min')")
     day.fill("2020-01-01")

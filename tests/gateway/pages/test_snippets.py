@@ -25,3 +25,12 @@ def test_the_snippets_name_a_model_that_may_be_called(people: People) -> None:
     assert snippets.example_model() in ("deepseek-chat", "deepseek/deepseek-chat")
     Model.objects.update(is_enabled=False)
     assert snippets.example_model() == snippets.EXAMPLE_MODEL
+
+
+def test_the_anthropic_snippet_names_a_model_of_anthropic_where_one_is_sold(people: People) -> None:
+    assert snippets.example_model(snippets.EXAMPLE_CLAUDE, "anthropic") == "claude-sonnet-4-6"
+    Model.objects.filter(name=snippets.EXAMPLE_CLAUDE).update(is_enabled=False)
+    other = snippets.example_model(snippets.EXAMPLE_CLAUDE, "anthropic")
+    assert other.removeprefix("anthropic/").startswith("claude-")
+    Model.objects.filter(provider="anthropic").update(is_enabled=False)
+    assert "claude" not in snippets.example_model(snippets.EXAMPLE_CLAUDE, "anthropic")
