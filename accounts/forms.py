@@ -1,15 +1,12 @@
-"""What people type about organizations, groups and keys."""
+"""What people type when they come in, and what a name is."""
 
 import unicodedata
-from datetime import datetime, time, timedelta
-from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
-from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models import APIKey, Group, Organization
+from accounts.models import Group, Organization
 
 
 def one_line(text: str) -> str:
@@ -41,62 +38,3 @@ class OnboardingForm(forms.Form):
 
     def clean_group_name(self) -> str:
         return one_line(self.cleaned_data["group_name"])
-
-
-class GroupForm(forms.Form):
-    """A new group in an organization."""
-
-    group_name = forms.CharField(
-        label=_("Name"),
-        max_length=Group._meta.get_field("name").max_length,
-        widget=forms.TextInput(attrs={"autocomplete": "off", "autofocus": True}),
-    )
-
-    def clean_group_name(self) -> str:
-        return one_line(self.cleaned_data["group_name"])
-
-
-class KeyNameForm(forms.Form):
-    """What a key is called."""
-
-    name = forms.CharField(
-        label=_("Name"),
-        max_length=APIKey._meta.get_field("name").max_length,
-        help_text=_("What it is for, such as “ci” or “Mina’s laptop”."),
-        widget=forms.TextInput(attrs={"autocomplete": "off", "autofocus": True}),
-    )
-
-    def clean_name(self) -> str:
-        return one_line(self.cleaned_data["name"])
-
-
-class KeyForm(KeyNameForm):
-    """A new key; `expires_at` is the end of the last day that was chosen, in the viewer's time zone."""
-
-    last_day = forms.DateField(
-        label=_("Last day"),
-        required=False,
-        help_text=_(
-            "The key stops at the end of that day in your time zone. Leave it empty for a key that stays."
-        ),
-        widget=forms.DateInput(format="%Y-%m-%d", attrs={"type": "date"}),
-    )
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.fields["last_day"].widget.attrs["min"] = timezone.localdate().isoformat()
-
-    def clean(self) -> dict[str, Any]:
-        cleaned: dict[str, Any] = super().clean() or {}
-        last_day = cleaned.get("last_day")
-        if last_day is None:
-            return cleaned | {"expires_at": None}
-        if last_day < timezone.localdate():
-            self.add_error("last_day", _("That day is over."))
-            return cleaned
-        try:
-            end = datetime.combine(last_day + timedelta(days=1), time.min)
-            cleaned["expires_at"] = timezone.make_aware(end)
-        except (OverflowError, ValueError):
-            self.add_error("last_day", _("That day is too far away."))
-        return cleaned

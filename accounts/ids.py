@@ -6,6 +6,10 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# How far the clock that made an id may be from the one that wrote a moment into its row.
+CLOCK_SKEW = timedelta(minutes=10)
+# A record and a capture bear the id of their call, which is older than they are by as long as the call ran.
+LONGEST_CALL = timedelta(days=1)
 
 
 def uuid7() -> UUID:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, ClassVar
 
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
@@ -11,6 +12,8 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.ids import uuid7
+from accounts.invitation_models import Invitation as Invitation
+from accounts.invitation_models import InvitedGroup as InvitedGroup
 
 
 class UserManager(BaseUserManager["User"]):
@@ -39,6 +42,8 @@ class User(AbstractBaseUser, PermissionsMixin):
     # The language of the mail that is sent to him: the one he chose last. Empty: that of the installation.
     language = models.CharField(max_length=10, blank=True, default="", db_default="")
     joined_at = models.DateTimeField(default=timezone.now, editable=False)
+    # To within some minutes, see `views.signed_in`.
+    seen_at = models.DateTimeField(null=True, editable=False)
 
     objects: ClassVar[UserManager] = UserManager()
 
@@ -58,16 +63,18 @@ class User(AbstractBaseUser, PermissionsMixin):
 
 class OrganizationQuerySet(models.QuerySet["Organization"]):
     def visible_to(self, user: User) -> OrganizationQuerySet:
-        """Organizations that the user is a member of; an operator sees all."""
+        """Organizations that the user is a member of; an operator sees all. Archived ones are seen by nobody."""
+        living = self.filter(archived_at=None)
         if user.is_staff:
-            return self
-        return self.filter(memberships__user=user)
+            return living
+        return living.filter(memberships__user=user)
 
     def administered_by(self, user: User) -> OrganizationQuerySet:
         """Organizations whose credits, groups and members the user may change."""
+        living = self.filter(archived_at=None)
         if user.is_staff:
-            return self
-        return self.filter(memberships__user=user, memberships__role=Membership.Role.ADMIN)
+            return living
+        return living.filter(memberships__user=user, memberships__role=Membership.Role.ADMIN)
 
 
 class Organization(models.Model):
@@ -77,6 +84,8 @@ class Organization(models.Model):
     name = models.CharField(_("name"), max_length=120)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     members = models.ManyToManyField(User, through="Membership", related_name="organizations")
+    # Deleted for people; the row stays, for the ledger's history is about it.
+    archived_at = models.DateTimeField(null=True, editable=False)
 
     objects = OrganizationQuerySet.as_manager()
 
@@ -116,7 +125,7 @@ class Restricted(models.Model):
     """What the calls of a key or a group may name and where they may come from; an empty list allows everything.
 
     `allowed_models` has names, aliases or `provider/*`; `allowed_networks` has networks such as `10.0.0.0/8`. Written
-    by `services.restrict_key` and `services.restrict_group`, which check them.
+    by `key_services.restrict_key` and `restrict_group`, which check them.
     """
 
     allowed_models = models.JSONField(
@@ -132,10 +141,12 @@ class Restricted(models.Model):
 
 class GroupQuerySet(models.QuerySet["Group"]):
     def visible_to(self, user: User) -> GroupQuerySet:
-        """Groups the user belongs to, and every group of an organization that he administers."""
+        """Groups the user belongs to, and every group of an organization that he administers. Archived ones are seen by
+        nobody."""
+        living = self.filter(archived_at=None)
         if user.is_staff:
-            return self
-        return self.filter(
+            return living
+        return living.filter(
             models.Q(pk__in=GroupMembership.objects.filter(user=user).values("group"))
             | models.Q(
                 organization__in=Membership.objects.filter(
@@ -154,6 +165,8 @@ class Group(Restricted):
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     members = models.ManyToManyField(User, through="GroupMembership", related_name="model_groups")
     expires_at = models.DateTimeField(_("expires"), null=True, blank=True)
+    # Deleted for people, its keys revoked; the row stays for the ledger and the history of its calls.
+    archived_at = models.DateTimeField(null=True, editable=False)
 
     objects = GroupQuerySet.as_manager()
 
@@ -162,6 +175,7 @@ class Group(Restricted):
             models.UniqueConstraint(
                 "organization",
                 Lower("name"),
+                condition=models.Q(archived_at=None),
                 name="accounts_group_name_once",
                 violation_error_message=_("This organization has a group of that name already."),
             ),
@@ -219,7 +233,15 @@ class APIKeyQuerySet(models.QuerySet["APIKey"]):
 
 
 class APIKey(Restricted):
-    """A caller's key. Only an HMAC of it is stored; `public_id` finds it and may be shown."""
+    """A caller's key. Only an HMAC of it is stored; `public_id` finds it and may be shown.
+
+    A rotation gives the row another text; the one before goes on working until `previous_until`, found by
+    `previous_public_id`. `operation_digest` is that of the form that issued the key: sent twice, it issues one.
+    """
+
+    class Purpose(models.TextChoices):
+        CALLER = "caller", _("Caller")
+        PLAYGROUND = "playground", _("Playground")
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     group = models.ForeignKey(Group, on_delete=models.PROTECT, related_name="api_keys")
@@ -228,6 +250,20 @@ class APIKey(Restricted):
     public_id = models.CharField(max_length=16, unique=True, editable=False)
     prefix = models.CharField(max_length=40, editable=False)
     digest = models.BinaryField(max_length=32, editable=False)
+    previous_public_id = models.CharField(  # noqa: DJ001 - unique where it is set
+        max_length=16, null=True, unique=True, editable=False
+    )
+    previous_digest = models.BinaryField(max_length=32, null=True, editable=False)
+    previous_until = models.DateTimeField(null=True, editable=False)
+    rotated_at = models.DateTimeField(null=True, editable=False)
+    operation_digest = models.BinaryField(max_length=32, null=True, unique=True, editable=False)
+    purpose = models.CharField(
+        max_length=10,
+        choices=Purpose,
+        default=Purpose.CALLER,
+        db_default=Purpose.CALLER,
+        editable=False,
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     expires_at = models.DateTimeField(_("expires"), null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
@@ -237,6 +273,28 @@ class APIKey(Restricted):
     class Meta:
         ordering = ["-id"]
         indexes = [models.Index(fields=["group", "-id"], name="accounts_apikey_of_group")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["group", "created_by"],
+                condition=models.Q(purpose="playground", revoked_at=None),
+                name="accounts_apikey_playground_once",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(
+                    previous_public_id=None, previous_digest=None, previous_until=None
+                )
+                | models.Q(
+                    previous_public_id__isnull=False,
+                    previous_digest__isnull=False,
+                    previous_until__isnull=False,
+                ),
+                name="accounts_apikey_previous_whole",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(purpose__in=["caller", "playground"]),
+                name="accounts_apikey_purpose",
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.name
@@ -254,6 +312,14 @@ class APIKey(Restricted):
         if self.expires_at is not None and self.expires_at <= timezone.now():
             return "expired"
         return "active"
+
+    @property
+    def rotating_until(self) -> datetime | None:
+        """Until when the text before the last rotation works too; None where only one works."""
+        until = self.previous_until
+        if until is None or self.state != "active" or until <= timezone.now():
+            return None
+        return until if self.expires_at is None else min(until, self.expires_at)
 
 
 class ChangeQuerySet(models.QuerySet["Change"]):

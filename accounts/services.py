@@ -1,33 +1,23 @@
-"""Writes to accounts: each function is one change, in one transaction."""
+"""Organizations and groups come and go: each function is one change, in one transaction, with its line in the trail."""
 
-import ipaddress
-import re
-from collections.abc import Iterable
-from datetime import datetime
-from typing import TypedDict, Unpack
+from uuid import UUID
 
-from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from accounts import keys
-from accounts.models import APIKey, Group, GroupMembership, Membership, Organization, User
-
-# A canonical name, an alias, or all models of a provider: names as in the price book.
-_MODEL = re.compile(r"[A-Za-z0-9._-]+(?:/[A-Za-z0-9._-]+)?|[a-z0-9-]+/\*")
-_MODEL_LENGTH_MAX = 120
-_ENTRIES_MAX = 200
-
-
-class Restrictions(TypedDict, total=False):
-    """`allowed_models`: names, aliases or `provider/*`; `allowed_networks`: addresses or networks such as
-    `10.0.0.0/8`. Empty: all. `expires_at` None: never."""
-
-    allowed_models: Iterable[str]
-    allowed_networks: Iterable[str]
-    expires_at: datetime | None
+from accounts import trail
+from accounts.ids import uuid7
+from accounts.models import (
+    Group,
+    GroupMembership,
+    Invitation,
+    InvitedGroup,
+    Membership,
+    Organization,
+    User,
+)
 
 
 @transaction.atomic
@@ -35,117 +25,149 @@ def create_organization(owner: User, name: str) -> Organization:
     """A new organization with `owner` as its first admin. Its money accounts are made by the database."""
     organization = Organization.objects.create(name=name)
     Membership.objects.create(organization=organization, user=owner, role=Membership.Role.ADMIN)
+    trail.record(
+        owner, "organization.created", organization, after={"name": name}, within=organization
+    )
     return organization
 
 
 @transaction.atomic
-def create_group(organization: Organization, name: str, manager: User) -> Group:
-    """A new group with `manager` in charge. Its wallet is made by the database.
+def create_group(
+    organization: Organization,
+    name: str,
+    manager: User | None,
+    *,
+    actor: User | None = None,
+    group_id: UUID | None = None,
+) -> Group:
+    """A new group with `manager` in charge, who joins the organization where he is not in it yet. Its wallet is made by
+    the database. `manager` None leaves it to the admins of the organization.
 
+    `actor` is the manager unless another one is named. `group_id` is made with a form: sent twice, it makes one group.
     Raises `ValidationError` where the organization has a group of that name.
     """
-    group = Group(organization=organization, name=name)
+    lock_organization(organization)
+    group_id = group_id or uuid7()
+    existing = Group.objects.filter(pk=group_id, organization=organization).first()
+    if existing is not None:
+        return existing
+    group = Group(id=group_id, organization=organization, name=name)
     group.full_clean()
-    group.save()
-    GroupMembership.objects.create(group=group, user=manager, role=GroupMembership.Role.MANAGER)
+    group.save(force_insert=True)
+    actor = actor or manager
+    trail.record(actor, "group.created", group, after={"name": name}, within=group)
+    if manager is not None:
+        add_member(group, manager, GroupMembership.Role.MANAGER, actor=actor)
     return group
 
 
 @transaction.atomic
 def add_member(
-    group: Group, user: User, role: str = GroupMembership.Role.MEMBER
+    group: Group,
+    user: User,
+    role: str = GroupMembership.Role.MEMBER,
+    *,
+    actor: User | None = None,
 ) -> GroupMembership:
-    """Put a user into a group, and into its organization where he is not in it yet."""
-    Membership.objects.get_or_create(organization=group.organization, user=user)
-    membership, _ = GroupMembership.objects.get_or_create(
+    """Put a user into a group, and into its organization where he is not in it yet. Who is there keeps his role."""
+    join_organization(group.organization, user, actor=actor)
+    membership, is_new = GroupMembership.objects.get_or_create(
         group=group, user=user, defaults={"role": role}
     )
+    if is_new:
+        trail.record(actor, "group.member_added", user, after={"role": role}, within=group)
     return membership
 
 
-def issue_key(
-    group: Group, created_by: User, name: str, expires_at: datetime | None = None
-) -> tuple[APIKey, str]:
-    """A new key and its text. The text is not kept: show it once."""
-    minted = keys.mint(settings.KEY_PREFIX)
-    key = APIKey.objects.create(
-        group=group,
-        created_by=created_by,
-        name=name,
-        prefix=settings.KEY_PREFIX,
-        public_id=minted.public_id,
-        digest=keys.digest(minted.text, settings.KEY_PEPPER),
-        expires_at=expires_at,
+def join_organization(
+    organization: Organization,
+    user: User,
+    role: str = Membership.Role.MEMBER,
+    *,
+    actor: User | None = None,
+) -> Membership:
+    """Put a user into an organization. Who is there keeps his role."""
+    membership, is_new = Membership.objects.get_or_create(
+        organization=organization, user=user, defaults={"role": role}
     )
-    return key, minted.text
+    if is_new:
+        trail.record(
+            actor, "organization.member_added", user, after={"role": role}, within=organization
+        )
+    return membership
 
 
-def rename_key(key: APIKey, name: str) -> None:
-    """Change what the key is called; calls already recorded show the new name too."""
-    key.name = name
-    key.save(update_fields=["name"])
+def lock_organization(organization: Organization) -> Organization:
+    """Its row as it stands now, locked until the transaction ends: changes of roles and groups go one after the other.
+
+    Raises `ValidationError` where it was deleted meanwhile.
+    """
+    locked = Organization.objects.select_for_update(no_key=True).get(pk=organization.pk)
+    if locked.archived_at is not None:
+        raise ValidationError(_("This organization was deleted."))
+    return locked
 
 
-def restrict_key(key: APIKey, **restrictions: Unpack[Restrictions]) -> None:
-    """Change what the key may call, from where and until when; what is not named stays. Raises ValidationError."""
-    _restrict(key, restrictions)
+def lock_user(user: User) -> User:
+    """His row as it stands now, locked until the transaction ends: the keys that he makes and his leaving go one after
+    the other, so that no key is left behind."""
+    return User.objects.select_for_update(no_key=True).get(pk=user.pk)
 
 
-def restrict_group(group: Group, **restrictions: Unpack[Restrictions]) -> None:
-    """The same for all keys of the group, on top of their own restrictions."""
-    _restrict(group, restrictions)
+@transaction.atomic
+def rename_organization(organization: Organization, name: str, *, actor: User) -> None:
+    """Call it something else."""
+    locked = lock_organization(organization)
+    before, after = trail.differences({"name": locked.name}, {"name": name})
+    organization.name = name
+    if after:
+        organization.save(update_fields=["name"])
+        trail.record(
+            actor,
+            "organization.renamed",
+            organization,
+            before=before,
+            after=after,
+            within=organization,
+        )
 
 
-def _restrict(owner: APIKey | Group, restrictions: Restrictions) -> None:
-    if unknown := restrictions.keys() - Restrictions.__annotations__.keys():
-        raise TypeError(f"no such restriction: {', '.join(sorted(unknown))}")
-    if "allowed_models" in restrictions:
-        owner.allowed_models = _check_models(restrictions["allowed_models"])
-    if "allowed_networks" in restrictions:
-        owner.allowed_networks = _check_networks(restrictions["allowed_networks"])
-    if "expires_at" in restrictions:
-        expires_at = restrictions["expires_at"]
-        if expires_at is not None and timezone.is_naive(expires_at):
-            raise ValidationError({"expires_at": _("The time zone is missing.")})
-        owner.expires_at = expires_at
-    if restrictions:
-        # A trigger tells every gateway process when this commits.
-        owner.save(update_fields=restrictions.keys())
+@transaction.atomic
+def rename_group(group: Group, name: str, *, actor: User) -> None:
+    """Call it something else. Raises `ValidationError` where the organization has a group of that name."""
+    lock_organization(group.organization)
+    locked = Group.objects.select_for_update(no_key=True).get(pk=group.pk)
+    before, after = trail.differences({"name": locked.name}, {"name": name})
+    locked.name = name
+    locked.full_clean()
+    group.name = name
+    if after:
+        locked.save(update_fields=["name"])
+        trail.record(actor, "group.renamed", locked, before=before, after=after, within=group)
 
 
-def _check_models(names: Iterable[str]) -> list[str]:
-    checked = _entries("allowed_models", names)
-    for name in checked:
-        if len(name) > _MODEL_LENGTH_MAX or not _MODEL.fullmatch(name):
-            raise ValidationError(
-                {"allowed_models": _("'%(name)s' is no name of a model.") % {"name": name[:120]}}
-            )
-    return checked
+def archive_group(group: Group, *, actor: User, before: dict[str, int]) -> None:
+    """Take the group out of sight for good; its name is free again. `billing.archiving` has emptied the wallet and
+    revoked the keys, in the same transaction; `before` is what it found."""
+    InvitedGroup.objects.filter(group=group, invitation__in=Invitation.objects.waiting()).delete()
+    Group.objects.filter(pk=group.pk).update(archived_at=timezone.now())
+    trail.record(actor, "group.archived", group, before=before, within=group)
 
 
-def _check_networks(texts: Iterable[str]) -> list[str]:
-    """Networks in one spelling each: `10.1.2.3/8` is `10.0.0.0/8`, an address is the network of itself."""
-    try:
-        networks = [
-            ipaddress.ip_network(text.strip(), strict=False)
-            for text in _entries("allowed_networks", texts)
-        ]
-    except ValueError as error:
-        # The message of ipaddress says which one and why.
-        raise ValidationError({"allowed_networks": str(error)[:200]}) from None
-    return list(dict.fromkeys(str(network) for network in networks))
-
-
-def _entries(field: str, texts: Iterable[str]) -> list[str]:
-    entries = list(texts)
-    # One text instead of a list of them would be taken for a list of its letters.
-    if isinstance(texts, str) or any(type(text) is not str for text in entries):
-        raise ValidationError({field: _("A list of texts is needed.")})
-    if len(entries) > _ENTRIES_MAX:
-        raise ValidationError({field: _("At most %(most)d entries.") % {"most": _ENTRIES_MAX}})
-    return list(dict.fromkeys(entries))
-
-
-def revoke_key(key: APIKey) -> None:
-    """Stop the key for good. A trigger tells every gateway process when this commits."""
-    APIKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=timezone.now())
+def archive_organization(
+    organization: Organization, *, actor: User, before: dict[str, int], note: str
+) -> None:
+    """Take the organization out of sight for good, and withdraw its invitations. `billing.archiving` has made sure
+    that nothing is left in it."""
+    now = timezone.now()
+    organization.invitations.waiting().update(withdrawn_at=now, mail_due_at=None, digest=None)
+    Organization.objects.filter(pk=organization.pk).update(archived_at=now)
+    after = {"note": note} if note else {}
+    trail.record(
+        actor,
+        "organization.archived",
+        organization,
+        before=before,
+        after=after,
+        within=organization,
+    )

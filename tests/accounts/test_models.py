@@ -12,7 +12,7 @@ import pytest
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from accounts import services
+from accounts import key_services, services
 from accounts.models import APIKey, Group, GroupMembership, Membership, Organization, User
 
 NAMES = ("alice", "bob", "charlie", "dora", "operator")
@@ -45,12 +45,15 @@ def town(db: None) -> Town:
         "charlies": services.create_group(organizations["charlie"], "Research", people["charlie"]),
     }
     GroupMembership.objects.filter(group=groups["support"]).delete()
-    services.add_member(groups["research"], people["dora"])
+    for name in ("research", "support"):
+        services.add_member(groups[name], people["dora"])
     keys = {
-        name: services.issue_key(groups["research"], people[name], f"{name}'s")[0]
+        name: key_services.issue_key(groups["research"], people[name], f"{name}'s")[0]
         for name in ("bob", "dora")
     }
-    keys["support"] = services.issue_key(groups["support"], people["dora"], "Other group")[0]
+    keys["support"] = key_services.issue_key(groups["support"], people["dora"], "Other group")[0]
+    # Whatever became of her membership, the key is of that group.
+    GroupMembership.objects.filter(group=groups["support"]).delete()
     return Town(people, organizations, groups, keys)
 
 
@@ -211,13 +214,15 @@ def test_a_key_is_usable_until_it_is_revoked_or_expires(town: Town) -> None:
 
 
 def test_keys_are_listed_newest_first(town: Town) -> None:
-    made = [services.issue_key(town.groups["bobs"], town.people["bob"], name)[0] for name in "abc"]
+    made = [
+        key_services.issue_key(town.groups["bobs"], town.people["bob"], name)[0] for name in "abc"
+    ]
     ids = sorted((key.pk for key in made), reverse=True)
     assert [key.pk for key in APIKey.objects.filter(group=town.groups["bobs"])] == ids
 
 
 def test_what_is_shown_of_a_key_does_not_say_its_secret(town: Town) -> None:
-    key, text = services.issue_key(town.groups["research"], town.people["bob"], "CI")
+    key, text = key_services.issue_key(town.groups["research"], town.people["bob"], "CI")
     assert key.masked == f"tollgate-v1-{key.public_id}-…"
     assert text.startswith(key.masked.removesuffix("…"))
 

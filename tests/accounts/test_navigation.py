@@ -4,8 +4,9 @@ import pytest
 from django.contrib.auth.models import AnonymousUser
 from django.test import RequestFactory
 
+from accounts import services
 from accounts.models import Group, Organization
-from accounts.navigation import navigation, own_groups, own_organizations
+from accounts.navigation import arrange, navigation, own_groups, own_organizations
 from tests.people import make_people
 
 
@@ -43,3 +44,37 @@ def test_only_admins_get_the_link_to_their_organization() -> None:
     assert own_organizations(people.alice) == [people.organization]
     assert own_organizations(people.bob) == []
     assert Organization.objects.administered_by(people.olga).count() == 2
+
+
+@pytest.mark.django_db
+def test_the_switcher_has_groups_by_organization_and_organizations_without_any() -> None:
+    people = make_people()
+    bare = services.create_organization(people.alice, "Bare")
+    services.add_member(people.foreign_group, people.alice)
+    switcher = arrange(own_groups(people.alice), own_organizations(people.alice))
+    assert [
+        (each.organization, each.groups, each.is_administered) for each in switcher.sections
+    ] == [
+        (people.organization, [people.group], True),
+        (bare, [], True),
+        (people.foreign_organization, [people.foreign_group], False),
+    ]
+
+
+@pytest.mark.django_db
+def test_what_was_deleted_is_not_switched_to() -> None:
+    people = make_people()
+    services.archive_group(people.group, actor=people.alice, before={})
+    assert own_groups(people.alice) == []
+    services.archive_organization(people.organization, actor=people.olga, before={}, note="")
+    assert own_organizations(people.alice) == []
+
+
+@pytest.mark.django_db
+def test_only_a_long_switcher_has_a_filter() -> None:
+    people = make_people()
+    for number in range(6):
+        services.create_group(people.organization, f"Team {number}", people.alice)
+    assert not arrange(own_groups(people.alice), []).has_filter
+    services.create_group(people.organization, "Team 7", people.alice)
+    assert arrange(own_groups(people.alice), []).has_filter

@@ -7,7 +7,7 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 
-from accounts import services
+from accounts import key_services, services
 from accounts.models import APIKey, Group, User
 
 
@@ -20,7 +20,7 @@ def group(db: None) -> Group:
 
 @pytest.fixture
 def key(group: Group) -> APIKey:
-    made, _ = services.issue_key(group, User.objects.get(), "CI")
+    made, _ = key_services.issue_key(group, User.objects.get(), "CI")
     return made
 
 
@@ -36,24 +36,24 @@ def test_a_new_key_and_a_new_group_are_not_restricted(group: Group, key: APIKey)
 def test_what_is_named_changes_and_the_rest_stays(group: Group, key: APIKey) -> None:
     until = timezone.now() + timedelta(days=3)
     models = ["openai/gpt-5.5", "gpt-5.4-nano", "anthropic/*"]
-    services.restrict_key(key, allowed_models=models, expires_at=until)
-    services.restrict_group(group, allowed_networks=["10.0.0.0/8"])
+    key_services.restrict_key(key, None, allowed_models=models, expires_at=until)
+    key_services.restrict_group(group, None, allowed_networks=["10.0.0.0/8"])
     assert stored(key) == (models, [], until)
     assert stored(group) == ([], ["10.0.0.0/8"], None)
-    services.restrict_key(key, allowed_networks=["192.0.2.7"])
+    key_services.restrict_key(key, None, allowed_networks=["192.0.2.7"])
     assert stored(key) == (models, ["192.0.2.7/32"], until)
-    services.restrict_key(key, allowed_models=[], allowed_networks=[], expires_at=None)
+    key_services.restrict_key(key, None, allowed_models=[], allowed_networks=[], expires_at=None)
     assert stored(key) == ([], [], None)
 
 
 def test_a_change_of_restrictions_leaves_the_rest_of_the_row(key: APIKey) -> None:
-    services.rename_key(APIKey.objects.get(pk=key.pk), "Renamed meanwhile")
-    services.restrict_key(key, allowed_models=["gpt-5.5"])
+    key_services.rename_key(APIKey.objects.get(pk=key.pk), None, "Renamed meanwhile")
+    key_services.restrict_key(key, None, allowed_models=["gpt-5.5"])
     assert APIKey.objects.get(pk=key.pk).name == "Renamed meanwhile"
 
 
 def test_nothing_named_changes_nothing(key: APIKey) -> None:
-    services.restrict_key(key)
+    key_services.restrict_key(key, None)
     assert stored(key) == ([], [], None)
 
 
@@ -75,7 +75,7 @@ def test_nothing_named_changes_nothing(key: APIKey) -> None:
 )
 def test_what_is_no_name_of_a_model_is_refused(key: APIKey, name: str) -> None:
     with pytest.raises(ValidationError) as caught:
-        services.restrict_key(key, allowed_models=["gpt-5.5", name])
+        key_services.restrict_key(key, None, allowed_models=["gpt-5.5", name])
     assert caught.value.message_dict == {
         "allowed_models": [f"'{name[:120]}' is no name of a model."]
     }
@@ -93,7 +93,7 @@ def test_what_is_no_name_of_a_model_is_refused(key: APIKey, name: str) -> None:
     ],
 )
 def test_networks_are_kept_in_one_spelling(group: Group, given: list[str], kept: list[str]) -> None:
-    services.restrict_group(group, allowed_networks=given)
+    key_services.restrict_group(group, None, allowed_networks=given)
     assert stored(group)[1] == kept
 
 
@@ -102,7 +102,7 @@ def test_networks_are_kept_in_one_spelling(group: Group, given: list[str], kept:
 )
 def test_what_is_no_network_is_refused(group: Group, network: str) -> None:
     with pytest.raises(ValidationError) as caught:
-        services.restrict_group(group, allowed_networks=["10.0.0.0/8", network])
+        key_services.restrict_group(group, None, allowed_networks=["10.0.0.0/8", network])
     assert list(caught.value.message_dict) == ["allowed_networks"]
     assert stored(group)[1] == []
 
@@ -114,17 +114,17 @@ def test_anything_but_a_list_of_some_texts_is_refused(
 ) -> None:
     restrictions: Any = {field: entries}
     with pytest.raises(ValidationError) as caught:
-        services.restrict_key(key, **restrictions)
+        key_services.restrict_key(key, None, **restrictions)
     assert list(caught.value.message_dict) == [field]
 
 
 def test_an_expiry_without_its_time_zone_is_refused(key: APIKey) -> None:
     naive = datetime(2099, 1, 1)  # noqa: DTZ001 - that is the mistake
     with pytest.raises(ValidationError):
-        services.restrict_key(key, expires_at=naive)
+        key_services.restrict_key(key, None, expires_at=naive)
     assert stored(key)[2] is None
 
 
 def test_a_restriction_that_does_not_exist_is_refused(key: APIKey) -> None:
     with pytest.raises(TypeError, match="allowed_hours"):
-        services.restrict_key(key, allowed_hours=[9, 17])  # type: ignore[call-arg]
+        key_services.restrict_key(key, None, allowed_hours=[9, 17])  # type: ignore[call-arg]

@@ -1,18 +1,14 @@
 """The writes to accounts: what each leaves behind, and what it refuses."""
 
-import json
 from collections.abc import Iterator
-from datetime import timedelta
 
 import psycopg
 import pytest
-from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.utils import timezone
 
 from accounts import keys, services
 from accounts.ids import uuid7
-from accounts.models import APIKey, Group, GroupMembership, Membership, Organization, User
+from accounts.models import Group, GroupMembership, Membership, Organization, User
 from billing.models import Account
 from tests.world import World
 
@@ -103,60 +99,6 @@ def test_adding_somebody_again_changes_neither_of_his_roles(
     assert GroupMembership.objects.get(group=group, user=bob).role == "manager"
     assert Membership.objects.get(user=bob).role == "admin"
     assert group.memberships.count() == 2
-
-
-def test_an_issued_key_is_found_by_its_public_id_and_matches_its_text(
-    group: Group, bob: User
-) -> None:
-    expires_at = timezone.now() + timedelta(days=30)
-    made, text = services.issue_key(group, bob, "CI", expires_at)
-    public_id = keys.public_id_of(text)
-    assert public_id is not None
-    key = APIKey.objects.get(public_id=public_id)
-    assert key == made
-    assert (key.group, key.created_by, key.name, key.expires_at) == (group, bob, "CI", expires_at)
-    assert keys.matches(text, settings.KEY_PEPPER, bytes(key.digest))
-    assert (key.state, key.revoked_at) == ("active", None)
-    assert text.startswith(f"{settings.KEY_PREFIX}-v1-{public_id}-")
-
-
-def test_the_text_of_a_key_is_kept_nowhere(group: Group, bob: User) -> None:
-    key, text = services.issue_key(group, bob, "CI")
-    secret = text.rsplit("-", 1)[1]
-    row = APIKey.objects.filter(pk=key.pk).values().get()
-    assert secret not in json.dumps(row, default=str)
-    assert secret.encode() not in bytes(row["digest"])
-
-
-def test_keys_of_one_name_are_different_keys(group: Group, bob: User) -> None:
-    (first, text), (second, other) = (services.issue_key(group, bob, "CI") for _ in "ab")
-    assert first.pk != second.pk
-    assert not keys.matches(text, settings.KEY_PEPPER, bytes(second.digest))
-    assert not keys.matches(other, settings.KEY_PEPPER, bytes(first.digest))
-
-
-def test_renaming_a_key_changes_its_name_alone(group: Group, bob: User) -> None:
-    key, _ = services.issue_key(group, bob, "CI")
-    before = APIKey.objects.filter(pk=key.pk).values().get()
-    # What somebody else did meanwhile is not undone by the copy in hand.
-    revoked_at = timezone.now()
-    APIKey.objects.filter(pk=key.pk).update(revoked_at=revoked_at)
-    services.rename_key(key, "Nightly")
-    after = APIKey.objects.filter(pk=key.pk).values().get()
-    assert after == {**before, "name": "Nightly", "revoked_at": revoked_at}
-
-
-def test_a_revoked_key_stays_revoked_since_the_first_time(group: Group, bob: User) -> None:
-    key, _ = services.issue_key(group, bob, "CI")
-    bystander, _ = services.issue_key(group, bob, "Other")
-    services.revoke_key(key)
-    key.refresh_from_db()
-    first = key.revoked_at
-    assert first is not None
-    services.revoke_key(key)
-    key.refresh_from_db()
-    assert key.revoked_at == first
-    assert list(APIKey.objects.usable().filter(group=group)) == [bystander]
 
 
 # What gateway processes are told

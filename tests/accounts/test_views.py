@@ -1,27 +1,14 @@
 """Coming in: anonymous, newcomer, member, operator."""
 
-from typing import Any
-
 import pytest
 from django.test import Client
 from django.urls import reverse
 
 from accounts.models import Group, GroupMembership, Membership, Organization, User
 from accounts.services import create_organization
-from tests.people import PASSWORD, People, make_people
+from tests.people import PASSWORD, People
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def _static_files(settings: Any) -> None:
-    """The folder that collectstatic fills; WhiteNoise warns where it is missing."""
-    settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)
-
-
-@pytest.fixture
-def people() -> People:
-    return make_people()
 
 
 def test_a_stranger_is_led_to_the_sign_in_page(client: Client) -> None:
