@@ -96,6 +96,36 @@ INVARIANTS = (
         """,
     ),
     Invariant(
+        "closings",
+        "each closing has the sum of the transfers up to the end of its day and the captures of that day, and no day"
+        " before the last one of an account lacks its closing",
+        """
+        WITH moved AS (
+            SELECT account_id, (created_at AT TIME ZONE 'UTC')::date AS day, sum(amount) AS total,
+                   coalesce(sum(captured), 0) AS captured, count(captured) AS captures
+            FROM (
+                SELECT credit_account_id AS account_id, created_at, amount_nanos AS amount, NULL::bigint AS captured
+                FROM billing_transfer
+                UNION ALL
+                SELECT debit_account_id, created_at, -amount_nanos, CASE kind WHEN 'capture' THEN amount_nanos END
+                FROM billing_transfer
+            ) t GROUP BY 1, 2
+        ), days AS (
+            SELECT m.account_id, m.day, m.captured, m.captures,
+                   sum(m.total) OVER (PARTITION BY m.account_id ORDER BY m.day) AS balance
+            FROM moved m
+        ), closed AS (
+            SELECT account_id, max(day) AS until FROM billing_closing GROUP BY account_id
+        )
+        SELECT count(*) FROM (
+            SELECT d.* FROM days d JOIN closed u ON u.account_id = d.account_id AND d.day <= u.until
+        ) d
+        FULL JOIN billing_closing c ON c.account_id = d.account_id AND c.day = d.day
+        WHERE c.id IS NULL OR d.day IS NULL OR c.balance_nanos <> d.balance
+           OR c.captured_nanos <> d.captured OR c.captures <> d.captures
+        """,
+    ),
+    Invariant(
         "limits_hold",
         "what each limit counts as running and held are its open holds",
         """
@@ -137,6 +167,97 @@ INVARIANTS = (
         """
         SELECT count(*) FROM billing_hold h LEFT JOIN billing_holdowner o ON o.id = h.owner_id
         WHERE h.state = 'open' AND h.owner_id <> 0 AND coalesce(o.seen_at, '-infinity') < now() - interval '5 minutes'
+        """,
+    ),
+    Invariant(
+        "promotions_given",
+        "each promotion is a grant of its amount from promotions to its wallet, and each such grant is a promotion",
+        """
+        SELECT count(*) FROM (
+            SELECT t.* FROM billing_transfer t JOIN billing_account d ON d.id = t.debit_account_id
+            WHERE t.kind = 'grant' AND d.kind = 'promotions'
+        ) t
+        FULL JOIN billing_promotion p ON p.id = t.id
+        WHERE p.id IS NULL OR t.id IS NULL OR t.credit_account_id <> p.wallet_id OR t.amount_nanos <> p.amount_nanos
+        """,
+    ),
+    Invariant(
+        "promotions_add_up",
+        "what a promotion gave is what is left, what it paid and what went back; what it paid is the sum of its uses",
+        """
+        SELECT count(*) FROM billing_promotion p
+        LEFT JOIN (
+            SELECT promotion_id, sum(amount_nanos) AS total FROM billing_promotionuse GROUP BY promotion_id
+        ) u ON u.promotion_id = p.id
+        WHERE p.amount_nanos <> p.remaining_nanos + p.spent_nanos + p.returned_nanos
+           OR p.spent_nanos <> coalesce(u.total, 0)
+           OR least(p.remaining_nanos, p.spent_nanos, p.returned_nanos) < 0
+        """,
+    ),
+    Invariant(
+        "promotions_returned",
+        "what a wallet's promotions gave back is what went from it to promotions",
+        """
+        SELECT count(*) FROM (
+            SELECT wallet_id, sum(returned_nanos) AS total FROM billing_promotion GROUP BY wallet_id
+        ) p
+        FULL JOIN (
+            SELECT t.debit_account_id AS wallet_id, sum(t.amount_nanos) AS total
+            FROM billing_transfer t JOIN billing_account c ON c.id = t.credit_account_id
+            WHERE t.kind = 'reclaim' AND c.kind = 'promotions' GROUP BY t.debit_account_id
+        ) t ON t.wallet_id = p.wallet_id
+        WHERE coalesce(p.total, 0) <> coalesce(t.total, 0)
+        """,
+    ),
+    Invariant(
+        "promotions_covered",
+        "what is left of a wallet's promotions is in the wallet",
+        """
+        SELECT count(*) FROM (
+            SELECT wallet_id, sum(remaining_nanos) AS total FROM billing_promotion GROUP BY wallet_id
+        ) p
+        LEFT JOIN billing_promotioncheckpoint c ON c.wallet_id = p.wallet_id
+        WHERE c.wallet_id IS NULL OR p.total > greatest(c.balance_nanos, 0)
+        """,
+    ),
+    Invariant(
+        "promotions_counted",
+        "a wallet's checkpoint has seen each of its moves but captures: they are its balance then and what was captured"
+        " before",
+        """
+        SELECT count(*) FROM billing_promotioncheckpoint c
+        JOIN billing_account a ON a.id = c.wallet_id
+        CROSS JOIN LATERAL (
+            SELECT coalesce(sum(CASE WHEN t.credit_account_id = a.id THEN t.amount_nanos ELSE -t.amount_nanos END), 0)
+                AS total
+            FROM billing_transfer t
+            WHERE t.kind <> 'capture' AND (t.credit_account_id = a.id OR t.debit_account_id = a.id
+                AND t.credit_account_id IN (SELECT o.id FROM billing_account o
+                    WHERE o.organization_id = a.organization_id AND o.kind <> 'revenue'))
+        ) t
+        WHERE c.balance_nanos + c.captured_nanos <> t.total OR c.balance_nanos < a.balance_nanos
+        """,
+    ),
+    Invariant(
+        "codes_counted",
+        "a code counts its redemptions, and has no more than it may",
+        """
+        SELECT count(*) FROM billing_code c
+        LEFT JOIN (SELECT code_id, count(*) AS uses FROM billing_redemption GROUP BY code_id) r ON r.code_id = c.id
+        WHERE c.uses <> coalesce(r.uses, 0) OR c.uses > c.uses_max
+        """,
+    ),
+    Invariant(
+        "codes_paid",
+        "each redemption brought what its code promised, to the organization that redeemed it",
+        """
+        SELECT count(*) FROM billing_redemption r
+        JOIN billing_code c ON c.id = r.code_id
+        JOIN billing_codebatch b ON b.id = c.batch_id
+        LEFT JOIN billing_transfer t ON t.id = r.id
+        LEFT JOIN billing_account a ON a.id = t.credit_account_id
+        WHERE t.id IS NULL OR t.amount_nanos <> b.amount_nanos OR a.organization_id IS DISTINCT FROM r.organization_id
+           OR t.kind <> CASE b.kind WHEN 'promotion' THEN 'grant' ELSE 'deposit' END
         """,
     ),
 )

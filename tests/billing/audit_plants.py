@@ -54,12 +54,12 @@ PLANTS = [
     Plant(
         "a transfer that vanished",
         {"balances": 2},
-        "DELETE FROM billing_transfer WHERE kind = 'refund'",
+        "DELETE FROM billing_transfer WHERE kind = 'refund' AND call_id = '{charged}'",
     ),
     Plant(
         "a transfer that was changed",
         {"balances": 2},
-        "UPDATE billing_transfer SET amount_nanos = amount_nanos + 1 WHERE kind = 'refund'",
+        "UPDATE billing_transfer SET amount_nanos = amount_nanos + 1 WHERE kind = 'refund' AND call_id = '{charged}'",
     ),
     Plant(
         "credits out of nothing",
@@ -112,13 +112,13 @@ PLANTS = [
     ),
     Plant(
         "a captured hold without its capture",
-        {"captured_once": 1},
+        {"captured_once": 1, "usage_sums": 4},
         HOLD.replace("{state}", "captured").replace("{resolved}", "now()").replace("{amount}", "9")
         + RECORD % '"amount_nanos": 0',
     ),
     Plant(
         "a capture without its hold",
-        {"captured_once": 1},
+        {"captured_once": 1, "usage_sums": 4},
         moving("{wallet}", "{revenue}", 5, "capture", call="'{new}'")
         + RECORD % '"amount_nanos": 5',
     ),
@@ -190,7 +190,7 @@ PLANTS = [
     ),
     Plant(
         "a charge in the history that was never taken",
-        {"settled_calls": 1},
+        {"settled_calls": 1, "usage_sums": 4},
         RECORD % '"amount_nanos": 30',
     ),
     Plant(
@@ -249,7 +249,7 @@ PLANTS = [
     ),
     Plant(
         "an unfinished task whose hold was released",
-        {"tasks_hold": 1},
+        {"tasks_hold": 1, "usage_sums": 4},
         "UPDATE billing_hold SET state = 'released', resolved_at = now() WHERE id = '{waiting}';"
         "UPDATE billing_account SET held_nanos = held_nanos - 50 WHERE id = {second_wallet};"
         + RECORD.replace("{new}", "{waiting}")
@@ -281,6 +281,105 @@ PLANTS = [
         "a task that nobody ended at its deadline",
         {"tasks_on_time": 1},
         "UPDATE gateway_task SET deadline_at = now() - interval '6 minutes' WHERE id = '{waiting}'",
+    ),
+    Plant(
+        "a closing of a day on which nothing moved",
+        {"closings": 1},
+        "INSERT INTO billing_closing (account_id, day, balance_nanos, captured_nanos, captures)"
+        " VALUES ({pool}, '2020-01-01', 5, 0, 0)",
+    ),
+    Plant(
+        "a promotion that nobody granted",
+        {"promotions_given": 1},
+        "INSERT INTO billing_promotion (id, wallet_id, amount_nanos, remaining_nanos, spent_nanos, returned_nanos,"
+        " reason, started_at, expires_at)"
+        " VALUES ('{new}', {promoted_wallet}, 5, 5, 0, 0, 'Gift', now(), now() + interval '1 day')",
+    ),
+    Plant(
+        "a grant from promotions that is no promotion",
+        {"promotions_given": 1},
+        moving("{promotions}", "{wallet}", 5, "grant"),
+    ),
+    Plant(
+        "a promotion of more than was granted",
+        {"promotions_given": 1},
+        "UPDATE billing_promotion SET amount_nanos = amount_nanos + 1, remaining_nanos = remaining_nanos + 1"
+        " WHERE id = '{promotion}'",
+    ),
+    Plant(
+        "a promotion that does not add up",
+        {"promotions_add_up": 1},
+        "UPDATE billing_promotion SET remaining_nanos = remaining_nanos - 1 WHERE id = '{promotion}'",
+        "billing_promotion billing_promotion_adds_up",
+    ),
+    Plant(
+        "a promotion that paid what no call was charged",
+        {"promotions_add_up": 1},
+        "UPDATE billing_promotion SET remaining_nanos = remaining_nanos - 1, spent_nanos = spent_nanos + 1"
+        " WHERE id = '{promotion}'",
+    ),
+    Plant(
+        "a use of a promotion that vanished",
+        {"promotions_add_up": 1},
+        "DELETE FROM billing_promotionuse WHERE promotion_id = '{promotion}' AND amount_nanos < 0",
+    ),
+    Plant(
+        "promotional credits that went back without a promotion",
+        {"promotions_returned": 1},
+        moving("{second_wallet}", "{promotions}", 5, "reclaim"),
+    ),
+    Plant(
+        "a promotion that says it went back and did not",
+        {"promotions_returned": 1},
+        "UPDATE billing_promotion SET remaining_nanos = remaining_nanos - 1, returned_nanos = returned_nanos + 1"
+        " WHERE id = '{promotion}'",
+    ),
+    Plant(
+        "a checkpoint that has less than is left of promotions",
+        {"promotions_covered": 1, "promotions_counted": 1},
+        "UPDATE billing_promotioncheckpoint SET balance_nanos = 3 WHERE wallet_id = {promoted_wallet}",
+    ),
+    Plant(
+        "promotions of a wallet that nobody counts",
+        {"promotions_covered": 1},
+        "DELETE FROM billing_promotioncheckpoint WHERE wallet_id = {promoted_wallet}",
+    ),
+    Plant(
+        "a move of a wallet past its checkpoint",
+        {"promotions_counted": 1},
+        moving("{pool}", "{promoted_wallet}", 5, "grant"),
+    ),
+    Plant(
+        "a checkpoint that forgot a charge",
+        {"promotions_counted": 1},
+        "UPDATE billing_promotioncheckpoint SET captured_nanos = captured_nanos - 1"
+        " WHERE wallet_id = {promoted_wallet}",
+    ),
+    Plant(
+        "a code that was redeemed more often than it counts",
+        {"codes_counted": 1},
+        "UPDATE billing_code SET uses = 0 WHERE id = {code}",
+    ),
+    Plant(
+        "a code that was used more often than it may be",
+        {"codes_counted": 1},
+        "UPDATE billing_code SET uses_max = 0 WHERE id = {code}",
+        "billing_code billing_code_uses",
+    ),
+    Plant(
+        "a redemption that brought nothing",
+        {"codes_paid": 1},
+        "UPDATE billing_redemption SET id = '{new}' WHERE id = '{redemption}'",
+    ),
+    Plant(
+        "a redemption that brought more than its code promised",
+        {"codes_paid": 1},
+        "UPDATE billing_codebatch SET amount_nanos = amount_nanos - 1",
+    ),
+    Plant(
+        "a redemption of one organization that another was paid for",
+        {"codes_paid": 1},
+        "UPDATE billing_redemption SET organization_id = '{foreign}' WHERE id = '{redemption}'",
     ),
 ]
 

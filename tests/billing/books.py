@@ -1,16 +1,17 @@
 """Books with a call and a task of each ending, for the audit."""
 
 import json
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from django.db import connection
 from django.utils import timezone
 
-from accounts import services
+from accounts import key_services, services
 from accounts.ids import uuid7
-from accounts.models import Group, User
-from billing import ledger
+from accounts.models import Group, Organization, User
+from billing import codes, ledger, promotions
 from billing.models import Account, HoldOwner, Limit
 from gateway.models import Picture
 
@@ -118,7 +119,7 @@ def make_books() -> dict[str, Any]:
     ledger.adjust(group, 10, operation_id=uuid7(), actor=alice, reason="Welcome")
     owner = HoldOwner.objects.create()
     charged, overrun, released, opened = (uuid7() for _ in range(4))
-    key, _ = services.issue_key(group, alice, "CI")
+    key, _ = key_services.issue_key(group, alice, "CI")
     limits = {
         "key_limit": Limit.objects.create(api_key=key, concurrent_calls=9).pk,
         "group_limit": Limit.objects.create(group=group, lifetime_nanos=900).pk,
@@ -138,6 +139,7 @@ def make_books() -> dict[str, Any]:
         "second_group": second.pk,
         "pool": Account.objects.pool_of(organization).pk,
         "revenue": Account.objects.get(organization=organization, kind="revenue").pk,
+        "promotions": Account.objects.get(organization=organization, kind="promotions").pk,
         "wallet": Account.objects.wallet_of(group).pk,
         "second_wallet": Account.objects.wallet_of(second).pk,
         "foreign_pool": Account.objects.pool_of(foreign).pk,
@@ -147,5 +149,36 @@ def make_books() -> dict[str, Any]:
         "released": released,
         "opened": opened,
         **make_tasks(second),
+        **make_promotions(organization, alice, owner),
         **limits,
+    }
+
+
+def make_promotions(organization: Organization, alice: User, owner: HoldOwner) -> dict[str, Any]:
+    """A group with two promotions: 100 of which a call was charged 30 and refunded 5, and 20 that went back; after the
+    checkpoint another call was charged 7. A code of 11 for its wallet, redeemed once of twice."""
+    group = services.create_group(organization, "Trial", alice)
+    in_a_week = timezone.now() + timedelta(days=7)
+    given = [
+        promotions.promote(
+            group, amount, expires_at=in_a_week, operation_id=uuid7(), actor=alice, reason="Trial"
+        )
+        for amount in (100, 20)
+    ]
+    charged, later = uuid7(), uuid7()
+    gateway_apply(group, owner, {charged: 40, later: 10})
+    gateway_apply(
+        group, owner, {}, settles={charged: 30}, records=[record(group, charged, "completed")]
+    )
+    ledger.refund(group, 5, operation_id=uuid7(), actor=alice, reason="Slow", call_id=charged)
+    promotions.end_promotion(given[1], alice)
+    offer = codes.Offer("wallet", 11, None, 2, in_a_week, "Conference")
+    [code] = codes.make_codes(offer, 1, operation_id=uuid7(), actor=alice)
+    redemption = codes.redeem(code, group, operation_id=uuid7(), actor=alice)
+    gateway_apply(group, owner, {}, settles={later: 7}, records=[record(group, later, "completed")])
+    return {
+        "promotion": given[0].pk,
+        "promoted_wallet": given[0].wallet_id,
+        "redemption": redemption.pk,
+        "code": redemption.code_id,
     }

@@ -1,16 +1,22 @@
 """Pages about money: for each, a stranger, an outsider, a member, an admin and the operator."""
 
 import re
-from uuid import uuid4
+from datetime import timedelta
+from uuid import UUID, uuid4
 
 import pytest
+from django.db import connection
+from django.http import HttpResponse
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
-from accounts.models import Group, Organization, User
+from accounts.ids import uuid7
+from accounts.models import Change, Organization, User
 from accounts.services import create_organization
-from billing import ledger
-from billing.models import Account, Transfer
+from billing import ledger, promotions
+from billing.models import Account, HoldOwner, Transfer
+from tests.billing import bank
 from tests.people import People, fund, make_people
 
 USD = 1_000_000_000
@@ -73,26 +79,6 @@ def test_an_admin_cannot_reach_another_organizations_group_through_his_own(
         )
 
 
-def test_the_three_figures_of_a_wallet_are_told_apart(client: Client, people: People) -> None:
-    Account.objects.filter(group=people.group).update(held_nanos=USD // 4)
-    client.force_login(people.bob)
-    html = client.get(url_of(people, "group_credits")).content.decode()
-    figures = re.findall(r'<dd class="value"><span class="money">([^<]+)</span>', html)
-    assert figures == ["$10.00", "$0.25", "$9.75"]
-    assert "Credit line" not in html
-    assert "/grant/" not in html, "a member is not offered what he may not do"
-
-
-def test_transfers_can_be_cut_to_a_kind_and_nonsense_is_ignored(
-    client: Client, people: People
-) -> None:
-    client.force_login(people.alice)
-    url = url_of(people, "group_credits")
-    assert b"No transfer of this kind" in client.get(url, {"kind": "refund"}).content
-    assert b"Unassigned pool" in client.get(url, {"kind": "grant"}).content
-    assert b"Unassigned pool" in client.get(url, {"kind": "nonsense", "before": "nonsense"}).content
-
-
 def test_reasons_are_text_and_not_markup(client: Client, people: People) -> None:
     reason = "<script>alert(1)</script>"
     ledger.grant(people.group, 1, operation_id=uuid4(), actor=people.alice, reason=reason)
@@ -116,32 +102,6 @@ def test_the_organization_lists_its_groups_with_their_wallets(
 def test_only_the_operator_is_offered_a_deposit(client: Client, people: People) -> None:
     client.force_login(people.olga)
     assert b"/deposit/" in client.get(url_of(people, "organization")).content
-
-
-def test_an_admin_makes_a_group(client: Client, people: People) -> None:
-    client.force_login(people.alice)
-    url = url_of(people, "organization")
-    assert client.post(url, {"group_name": " Ops "})["Location"] == url
-    group = Group.objects.get(name="Ops")
-    assert Account.objects.wallet_of(group).balance_nanos == 0
-    assert "is ready" in client.get(url).content.decode()
-
-
-def test_a_group_name_is_taken_once_whatever_its_case(client: Client, people: People) -> None:
-    client.force_login(people.alice)
-    response = client.post(url_of(people, "organization"), {"group_name": "RESEARCH"})
-    assert response.status_code == 422
-    assert "has a group of that name already" in response.content.decode()
-    assert people.organization.groups.count() == 1
-
-
-def test_an_outsider_makes_no_group(client: Client, people: People) -> None:
-    for user in (people.charlie, people.bob):
-        client.force_login(user)
-        assert (
-            client.post(url_of(people, "organization"), {"group_name": "Mine"}).status_code == 404
-        )
-    assert people.organization.groups.count() == 1
 
 
 def test_the_preview_shows_both_balances_for_what_is_typed(client: Client, people: People) -> None:
@@ -327,3 +287,249 @@ def test_a_long_list_of_organizations_says_that_it_is_cut(client: Client, people
     html = client.get(reverse("organizations")).content.decode()
     assert "There are more" in html
     assert "Tenant 100" not in html
+
+
+# Adjusting, promoting, refunding: for operators
+
+
+def charge(people: People, amount: int) -> UUID:
+    """A call of Alice's group that cost as much."""
+    call_id, wallet = uuid7(), Account.objects.wallet_of(people.group).pk
+    owner = HoldOwner.objects.create().pk
+    with connection.cursor() as cursor:
+        for batch in (
+            ((), (bank.Hold(call_id, wallet, amount),)),
+            ((bank.Settle(call_id, wallet, amount),), ()),
+        ):
+            cursor.execute(bank.APPLY, bank.apply_arguments(owner, *batch))
+    return call_id
+
+
+@pytest.mark.parametrize("who", ["charlie", "bob", "alice"])
+def test_only_operators_adjust_promote_and_refund(client: Client, people: People, who: str) -> None:
+    call_id = charge(people, USD)
+    client.force_login(getattr(people, who))
+    ids = [people.organization.pk, people.group.pk]
+    for url in (
+        reverse("adjust", args=ids),
+        reverse("adjust", args=ids[:1]),
+        reverse("promote", args=ids),
+        reverse("refund", args=[call_id]),
+    ):
+        form = {"amount": "5", "reason": "x", "operation_id": str(uuid4()), "step": "confirm"}
+        form |= {"direction": "up", "expires_on": "2099-01-01"}
+        assert client.get(url).status_code == 404, url
+        assert client.post(url, form).status_code == 404, url
+    assert Account.objects.wallet_of(people.group).balance_nanos == 9 * USD
+
+
+@pytest.mark.parametrize(
+    ("direction", "amount", "left", "question"),
+    [
+        ("up", "2.50", 12_500_000_000, "Add $2.50 to “Research”."),
+        ("down", "2.50", 7_500_000_000, "Take $2.50 from “Research”."),
+    ],
+)
+def test_a_wallet_is_adjusted_in_both_directions(
+    client: Client, people: People, direction: str, amount: str, left: int, question: str
+) -> None:
+    client.force_login(people.olga)
+    url = reverse("adjust", args=[people.organization.pk, people.group.pk])
+    html, form = review(client, url, {"direction": direction, "amount": amount, "reason": "Agreed"})
+    assert question in html
+    client.post(url, form)
+    client.post(url, form)
+    assert Account.objects.wallet_of(people.group).balance_nanos == left
+    line = Change.objects.get(verb="credits.adjusted")
+    assert (line.actor, line.after["reason"]) == (people.olga, "Agreed")
+    assert line.after["amount_nanos"] == left - 10 * USD
+
+
+def test_a_pool_is_adjusted_and_never_below_zero(client: Client, people: People) -> None:
+    client.force_login(people.olga)
+    url = reverse("adjust", args=[people.organization.pk])
+    form = {"direction": "down", "amount": "100.01", "reason": "Agreed"}
+    response = client.post(url, form | {"step": "review"}, headers=HTMX)
+    assert "$100.01 is more than can be moved: $100.00." in response.content.decode()
+    _html, confirmed = review(client, url, form | {"amount": "100"})
+    client.post(url, confirmed)
+    assert Account.objects.pool_of(people.organization).balance_nanos == 0
+
+
+@pytest.mark.parametrize("name", ["adjust", "promote", "refund"])
+def test_what_operators_do_needs_a_reason(client: Client, people: People, name: str) -> None:
+    client.force_login(people.olga)
+    call_id = charge(people, USD)
+    ids = [call_id] if name == "refund" else [people.organization.pk, people.group.pk]
+    form = {"amount": "1", "reason": "  ", "direction": "up", "expires_on": "2030-01-01"}
+    before = Transfer.objects.count()
+    for step in ("review", "confirm"):
+        values = form | {"step": step, "operation_id": str(uuid4())}
+        response = client.post(reverse(name, args=ids), values, headers=HTMX)
+        assert response.status_code == 422
+        assert "This field is required." in response.content.decode()
+    assert Transfer.objects.count() == before
+
+
+def test_a_call_is_refunded_in_part_and_once(client: Client, people: People) -> None:
+    call_id = charge(people, 4 * USD)
+    client.force_login(people.olga)
+    url = reverse("refund", args=[call_id])
+    page = client.get(url).content.decode()
+    assert 'value="4.00"' in page, "all of it unless less is typed"
+    response = client.post(
+        url, {"amount": "4.01", "reason": "Slow", "step": "review"}, headers=HTMX
+    )
+    assert "$4.01 is more than can be moved: $4.00." in response.content.decode()
+    _html, form = review(client, url, {"amount": "1.50", "reason": "Slow"})
+    response = client.post(url, form)
+    assert response["Location"].endswith(f"/calls/call_{call_id.hex}/")
+    made = Transfer.objects.get(kind="refund")
+    assert (made.call_id, made.amount_nanos) == (call_id, 1_500_000_000)
+    assert Account.objects.wallet_of(people.group).balance_nanos == 7_500_000_000
+    line = Change.objects.get(verb="call.refunded")
+    assert (line.group_id, line.after["call"]) == (people.group.pk, f"call_{call_id.hex}")
+    page = client.get(url).content.decode()
+    assert "$1.50 of this call was refunded before" in page
+    _form = {"amount": "1", "reason": "x", "operation_id": str(uuid4()), "step": "confirm"}
+    assert client.post(url, _form).status_code == 422
+    assert Transfer.objects.filter(kind="refund").count() == 1
+
+
+def test_a_call_that_was_charged_nothing_has_no_refund(client: Client, people: People) -> None:
+    client.force_login(people.olga)
+    assert client.get(reverse("refund", args=[uuid7()])).status_code == 404
+    deposit = Transfer.objects.get(kind="deposit")
+    assert client.get(reverse("refund", args=[deposit.pk])).status_code == 404
+
+
+# Once
+
+
+def test_a_second_tab_that_shows_the_balances_of_before_moves_nothing_more(
+    client: Client, people: People
+) -> None:
+    client.force_login(people.alice)
+    url = url_of(people, "grant")
+    tabs = [operation_id(client.get(url)) for _ in range(2)]
+    assert tabs[0] == tabs[1]
+    for _ in tabs:
+        _html, form = review(client, url, {"amount": "3", "operation_id": tabs[0]})
+        client.post(url, form)
+    assert Account.objects.wallet_of(people.group).balance_nanos == 13 * USD
+    _html, form = review(client, url, {"amount": "4", "operation_id": tabs[1]})
+    response = client.post(url, form, headers=HTMX)
+    assert "used for another move before" in response.content.decode()
+    again = operation_id(response)
+    assert again != tabs[0]
+    _html, form = review(client, url, {"amount": "4", "operation_id": again})
+    client.post(url, form)
+    assert Account.objects.wallet_of(people.group).balance_nanos == 17 * USD
+
+
+def test_the_same_amount_can_be_granted_again_from_a_new_page(
+    client: Client, people: People
+) -> None:
+    client.force_login(people.alice)
+    url = url_of(people, "grant")
+    for _ in range(2):
+        opened = operation_id(client.get(url))
+        _html, form = review(client, url, {"amount": "3", "operation_id": opened})
+        client.post(url, form)
+    assert Account.objects.wallet_of(people.group).balance_nanos == 16 * USD
+
+
+def test_going_back_to_the_review_page_and_confirming_again_moves_once(
+    client: Client, people: People
+) -> None:
+    client.force_login(people.alice)
+    url = url_of(people, "grant")
+    opened = operation_id(client.get(url))
+    for _ in range(3):
+        _html, form = review(client, url, {"amount": "3", "operation_id": opened})
+        client.post(url, form)
+    assert Account.objects.wallet_of(people.group).balance_nanos == 13 * USD
+
+
+def test_nobody_can_use_up_the_id_of_somebody_elses_move(client: Client, people: People) -> None:
+    ids = set()
+    for user in (people.alice, people.olga):
+        client.force_login(user)
+        ids.add(operation_id(client.get(url_of(people, "grant"))))
+    assert len(ids) == 2
+
+
+@pytest.mark.parametrize("operation", ["", "nonsense", "1" * 5_000, "\x00"])
+def test_a_confirmation_without_an_operation_id_moves_nothing(
+    client: Client, people: People, operation: str
+) -> None:
+    client.force_login(people.alice)
+    url = url_of(people, "grant")
+    response = client.post(url, {"amount": "1", "operation_id": operation, "step": "confirm"})
+    assert response.status_code == 422
+    assert Account.objects.wallet_of(people.group).balance_nanos == 10 * USD
+
+
+@pytest.mark.parametrize("amount", ["4611686018.427387903", "4611686018.427387904", "9" * 40])
+def test_what_no_account_can_hold_is_refused_in_words(
+    client: Client, people: People, amount: str
+) -> None:
+    client.force_login(people.olga)
+    url = url_of(people, "deposit")
+    for _ in range(4):
+        opened = operation_id(client.get(url))
+        form = {"amount": amount, "reason": "", "operation_id": opened, "step": "confirm"}
+        response = client.post(url, form, headers=HTMX)
+    assert response.status_code == 422
+    assert (
+        "account can hold" in response.content.decode()
+        or "cannot hold" in response.content.decode()
+    )
+
+
+@pytest.mark.parametrize(
+    "amount", ["١٢", "１２", "12,50", "1e3", "0x10", "NaN", "--1", "1 000", "½"]
+)
+def test_other_spellings_are_refused_with_an_example(
+    client: Client, people: People, amount: str
+) -> None:
+    client.force_login(people.alice)
+    response = client.post(
+        url_of(people, "grant"), {"amount": amount, "step": "review"}, headers=HTMX
+    )
+    assert response.status_code == 422
+    words = response.content.decode()
+    assert "such as 12.50" in words or "above zero" in words
+
+
+def test_the_dialog_of_a_reclaim_says_what_stays(client: Client, people: People) -> None:
+    promotions.promote(
+        people.group,
+        2 * USD,
+        expires_at=timezone.now() + timedelta(days=1),
+        operation_id=uuid7(),
+        actor=people.olga,
+        reason="Welcome",
+    )
+    Account.objects.filter(group=people.group).update(held_nanos=3 * USD)
+    client.force_login(people.alice)
+    html = client.get(url_of(people, "reclaim"), headers=HTMX).content.decode()
+    assert "Held for running calls" in html
+    assert "Promotional, stays in the wallet" in html
+    assert "At most $9.00 can be moved." in html
+
+
+def operation_id(response: HttpResponse) -> str:
+    found = re.search(r'name="operation_id" value="([^"]+)"', response.content.decode())
+    assert found, response.content.decode()[:3000]
+    return found[1]
+
+
+def review(client: Client, url: str, values: dict[str, str]) -> tuple[str, dict[str, str]]:
+    """The page that asks whether it is right, and the form in it."""
+    response = client.post(url, values | {"step": "review"}, headers=HTMX)
+    html = response.content.decode()
+    assert response.status_code == 200, html
+    fields = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', html))
+    fields.pop("csrfmiddlewaretoken", None)
+    return html, fields | {"step": "confirm"}
