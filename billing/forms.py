@@ -7,11 +7,19 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
-from billing.models import NANOS_MAX, Transfer
+from billing.models import NANOS_MAX
 from billing.money import parse_usd
 
 _GROUPED = re.compile(r"[0-9]{1,3}(,[0-9]{3})+(\.[0-9]+)?")
 _PLAIN = re.compile(r"[0-9]*\.?[0-9]+")
+
+
+class AmountInput(forms.TextInput):
+    """Where an amount is typed; more attributes may be given."""
+
+    def __init__(self, attrs: dict[str, Any] | None = None) -> None:
+        usual = {"maxlength": 40, "inputmode": "decimal", "autocomplete": "off"}
+        super().__init__(usual | {"placeholder": "0.00"} | (attrs or {}))
 
 
 class UsdField(forms.CharField):
@@ -54,44 +62,6 @@ class UsdField(forms.CharField):
         return bool(data)
 
 
-class MoveForm(forms.Form):
-    """A grant, reclaim or deposit. `operation_id` comes from the page that asked for confirmation."""
-
-    amount = UsdField(
-        label=_("Amount"),
-        widget=forms.TextInput(
-            attrs={
-                "maxlength": 40,
-                "inputmode": "decimal",
-                "autocomplete": "off",
-                "placeholder": "0.00",
-                "autofocus": True,
-            }
-        ),
-    )
-    reason = forms.CharField(
-        label=_("Reason"),
-        max_length=Transfer._meta.get_field("reason").max_length,
-        required=False,
-        help_text=_("Everybody in the group sees it in the list of transfers."),
-        widget=forms.TextInput(attrs={"autocomplete": "off"}),
-    )
-
-
-class ConfirmedMoveForm(MoveForm):
-    """The same once both balances were shown."""
-
-    operation_id = forms.UUIDField(widget=forms.HiddenInput)
-
-
-class StatementFilterForm(forms.Form):
-    """Which transfers to list."""
-
-    kind = forms.ChoiceField(
-        label=_("Kind"), required=False, choices=[("", _("Every kind")), *Transfer.Kind.choices]
-    )
-
-
 class OrganizationFilterForm(forms.Form):
     """Finds an organization by a part of its name."""
 
@@ -99,5 +69,5 @@ class OrganizationFilterForm(forms.Form):
         label=_("Name"),
         required=False,
         max_length=120,
-        widget=forms.TextInput(attrs={"type": "search"}),
+        widget=forms.SearchInput(),
     )

@@ -15,10 +15,13 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from accounts.ids import uuid7
 from accounts.models import APIKey, Group, Organization
+from billing import notice_models as notice_models
 from billing import pricing
+from billing import promotion_models as promotion_models
 
 NANOS_MAX = 2**62
 LIMIT_NAMES = (
@@ -182,6 +185,17 @@ class Transfer(models.Model):
                 fields=["credit_account", "-id"],
                 condition=~Q(kind="capture"),
                 name="billing_transfer_credits",
+            ),
+            # Moves by people, by time: the two above are ordered by ids, which are whatever their callers chose.
+            models.Index(
+                fields=["debit_account", "-created_at"],
+                condition=~Q(kind="capture"),
+                name="billing_transfer_moved_out",
+            ),
+            models.Index(
+                fields=["credit_account", "-created_at"],
+                condition=~Q(kind="capture"),
+                name="billing_transfer_moved_in",
             ),
         ]
 
@@ -396,7 +410,7 @@ class PriceRate(models.Model):
     class Tier(models.TextChoices):
         STANDARD = "standard", _("Standard")
         FLEX = "flex", _("Flex")
-        PRIORITY = "priority", _("Priority")
+        PRIORITY = "priority", pgettext_lazy("service tier", "Priority")
 
     price = models.ForeignKey(Price, on_delete=models.PROTECT, related_name="rates")
     tier = models.CharField(max_length=8, choices=Tier, default=Tier.STANDARD)

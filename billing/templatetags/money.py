@@ -17,6 +17,19 @@ def usd(nanos: int) -> str:
 
 
 @register.filter
+def usd_whole(nanos: int) -> str:
+    """Whole dollars without their zeros, for choices: `$1,000`."""
+    return dollars(nanos).removesuffix(".00")
+
+
+@register.filter
+def usd_cents(nanos: int) -> str:
+    """An average, cut to cents; below a cent it is exact."""
+    cents = nanos - nanos % (NANOS_PER_USD // 100)
+    return dollars(cents or nanos)
+
+
+@register.filter
 def usd_change(nanos: int) -> SafeString:
     """A signed amount for a column: `+$5.00` or `−$0.00152`."""
     sign = "+" if nanos > 0 else ""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from billing.forms import ConfirmedMoveForm, MoveForm
+from billing.move_forms import ConfirmedMoveForm, MoveForm
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ def open_grant(visitor: Visitor, site: Site) -> Page:
     page = visitor.open(email="alice@example.com")
     page.goto(site.organization_url)
     page.get_by_role("link", name="Grant credits to “Empty group”").click()
-    expect(page.get_by_label("Amount")).to_be_focused()
+    expect(page.get_by_label("Amount", exact=True)).to_be_focused()
     return page
 
 
@@ -44,7 +44,7 @@ def test_both_balances_follow_what_is_typed(visitor: Visitor, site: Site) -> Non
     assert preview.bounding_box() == height, "nothing jumps while typing"
     page.get_by_role("button", name="Review").click()
     expect(page.locator("#id_amount_error")).to_contain_text("is more than can be moved")
-    expect(page.get_by_label("Amount")).to_be_focused()
+    expect(page.get_by_label("Amount", exact=True)).to_be_focused()
     assert balances(site) == (pool, wallet)
 
 
@@ -90,10 +90,10 @@ def test_credits_come_back_from_the_groups_own_page(visitor: Visitor, site: Site
     page = visitor.open(email="alice@example.com")
     page.goto(f"{site.group_url}credits/")
     page.get_by_role("link", name="Reclaim").click()
-    page.get_by_label("Amount").fill("0.000000001")
+    page.get_by_label("Amount", exact=True).fill("0.000000001")
     page.get_by_role("button", name="Review").click()
     page.get_by_role("button", name="Back").click()
-    expect(page.get_by_label("Amount")).to_have_value("0.000000001")
+    expect(page.get_by_label("Amount", exact=True)).to_have_value("0.000000001")
     page.get_by_role("button", name="Review").click()
     page.get_by_role("button", name="Reclaim $0.000000001").click()
     page.wait_for_url(re.compile("/organization/"))
@@ -105,7 +105,7 @@ def test_the_operator_deposits(visitor: Visitor, site: Site) -> None:
     page = visitor.open(email="olga@example.com")
     page.get_by_role("link", name="Arden Labs").click()
     page.get_by_role("link", name="Deposit").click()
-    page.get_by_label("Amount").fill("1,000")
+    page.get_by_label("Amount", exact=True).fill("1,000")
     page.get_by_role("button", name="Review").click()
     page.get_by_role("button", name="Deposit $1,000.00").click()
     expect(page.get_by_text("$1,000.00 deposited.")).to_be_visible()
