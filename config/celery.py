@@ -11,6 +11,7 @@ import os
 from typing import Any
 
 from celery import Celery
+from celery.schedules import crontab
 from django.conf import settings
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
@@ -20,6 +21,7 @@ CONNECT_TIMEOUT_S = 1.0
 # Must be longer than a read of Redis waits for a message, which is a second.
 SILENCE_TIMEOUT_S = 2.0
 SWEEP_S = 2.0
+ROLL_UP_S = 5.0
 # What a sweep would find the next one finds too: a queue that nobody read for an hour has a minute's worth of them.
 SWEEP_LIFETIME_S = 60
 
@@ -54,6 +56,11 @@ def _sweep(task: str) -> dict[str, Any]:
     return {"task": task, "schedule": SWEEP_S, "options": options}
 
 
+def _clock(task: str, every_s: float) -> dict[str, Any]:
+    options = {"expires": every_s, "expiration": every_s}
+    return {"task": task, "schedule": every_s, "options": options}
+
+
 app = Celery("tollgate")
 app.conf.update(
     broker_url=settings.CELERY_BROKER_URL,
@@ -67,6 +74,7 @@ app.conf.update(
     task_routes={
         "gateway.tasks.run_next_task": {"queue": "tasks"},
         "gateway.tasks.send_next_delivery": {"queue": "callbacks"},
+        "gateway.notice_tasks.send_alerts": {"queue": "callbacks"},
     },
     task_publish_retry_policy={"max_retries": 1, "interval_start": 0.1},
     task_ignore_result=True,
@@ -81,8 +89,21 @@ app.conf.update(
         "forget old sessions": {"task": "gateway.tasks.clear_sessions", "schedule": 6 * 3600.0},
         "sweep tasks": _sweep("gateway.tasks.sweep_tasks"),
         "sweep deliveries": _sweep("gateway.tasks.sweep_deliveries"),
+        "roll up calls": _sweep("gateway.tasks.roll_up_calls") | {"schedule": ROLL_UP_S},
+        "send invitations": {"task": "accounts.tasks.send_invitations", "schedule": 30.0},
+        "expire promotions": {"task": "billing.tasks.expire_promotions", "schedule": 30.0},
+        "count captures of promotions": {"task": "billing.tasks.count_captures", "schedule": 600.0},
+        "forget wrong codes": {"task": "billing.tasks.forget_wrong_codes", "schedule": 3600.0},
+        "check balances": _clock("billing.notice_tasks.check_balances", 20.0),
+        "send alert mail": _clock("billing.notice_tasks.send_alert_mail", 10.0),
+        "send alerts": _clock("gateway.notice_tasks.send_alerts", 10.0),
+        "close days": {
+            "task": "billing.notice_tasks.close_days",
+            "schedule": crontab(minute="20", hour="*/6"),
+        },
         "delete old files": {"task": "gateway.tasks.delete_overdue_files", "schedule": 600.0},
     },
     **broker_options(settings.CELERY_BROKER_URL),
 )
 app.autodiscover_tasks()
+app.autodiscover_tasks(related_name="notice_tasks")

@@ -15,6 +15,7 @@
 
   // --- Colours: the server reads the cookie, so that no page flashes in the wrong ones.
   document.addEventListener("change", (event) => {
+    if (event.target.matches("select[data-submits]")) event.target.form.requestSubmit();
     if (event.target.name !== "theme") return;
     document.documentElement.dataset.theme = event.target.value;
     setCookie("theme", event.target.value);
@@ -249,54 +250,67 @@
   document.addEventListener("htmx:afterSettle", (event) => {
     openAsked();
     showLive();
+    showTab();
     const swapped = event.detail.elt;
     const wanted = swapped?.querySelector?.("[aria-invalid=true]") || swapped?.querySelector?.("[autofocus]");
     if (wanted && !wanted.closest("dialog:not([open])")) wanted.focus();
     if (swapped?.id === "main" && find("messages")?.firstElementChild) find("messages").focus({ preventScroll: true });
   });
 
+  // --- Tabs: the current one is in sight, however many stand before it.
+  const showTab = () =>
+    document.querySelectorAll(".tabs [aria-current]").forEach((tab) => {
+      const row = tab.closest("ul");
+      const before = tab.getBoundingClientRect().left - row.getBoundingClientRect().left;
+      row.scrollLeft += before - (row.clientWidth - tab.offsetWidth) / 2;
+    });
+
   // --- Pictures whose file is gone make way for the words that stand behind them.
   const dropBroken = (image) => image.matches?.("img[data-picture]") && image.remove();
   document.addEventListener("error", (event) => dropBroken(event.target), true);
   document.querySelectorAll("img").forEach((image) => image.complete && !image.naturalWidth && dropBroken(image));
 
-  // --- Charts: the figures of the day under the pointer, or under the arrow keys.
-  const showDay = (plot, day) => {
+  // --- Charts: the figures of the column under the pointer, or under the arrow keys.
+  const showColumn = (plot, number) => {
     const status = plot.closest("[data-chart]").querySelector("[data-chart-status]");
-    plot.querySelectorAll(".day.is-on").forEach((column) => column.classList.remove("is-on"));
-    plot.querySelectorAll(".tip").forEach((tip) => (tip.hidden = tip.dataset.tip !== day));
-    const column = day && plot.querySelector(`.day[data-day="${day}"]`);
-    plot.dataset.at = day || "";
+    plot.querySelectorAll(".is-on").forEach((marked) => marked.classList.remove("is-on"));
+    plot.querySelectorAll(".tip").forEach((tip) => (tip.hidden = tip.dataset.tip !== number));
+    const column = number && plot.querySelector(`.day[data-day="${number}"]`);
+    plot.dataset.at = number || "";
     if (!column) return;
     column.classList.add("is-on");
-    const tip = plot.querySelector(`.tip[data-tip="${day}"]`);
+    plot.querySelectorAll(`[data-dot="${number}"]`).forEach((dot) => dot.classList.add("is-on"));
+    const tip = plot.querySelector(`.tip[data-tip="${number}"]`);
     const at = column.querySelector(".slot").getBoundingClientRect();
     const box = plot.getBoundingClientRect();
     const after = at.right - box.left + 6;
     const before = at.left - box.left - tip.offsetWidth - 6;
-    tip.style.left = `${after + tip.offsetWidth <= box.width || before < 0 ? Math.min(after, box.width - tip.offsetWidth) : before}px`;
+    const left = after + tip.offsetWidth <= box.width || before < 0 ? Math.min(after, box.width - tip.offsetWidth) : before;
+    tip.style.left = `${left}px`;
     if (document.activeElement === plot) status.textContent = tip.innerText.replace(/\s+/g, " ");
   };
   document.addEventListener("pointermove", (event) => {
     const plot = event.target.closest?.(".chart-plot");
-    document.querySelectorAll(".chart-plot").forEach((other) => other !== plot && other.dataset.at && showDay(other, ""));
+    document.querySelectorAll(".chart-plot").forEach((other) => other !== plot && other.dataset.at && showColumn(other, ""));
     if (!plot) return;
-    const day = event.target.closest(".day")?.dataset.day;
-    if (day && day !== plot.dataset.at) showDay(plot, day);
+    const number = event.target.closest(".day")?.dataset.day;
+    if (number && number !== plot.dataset.at) showColumn(plot, number);
   });
   document.addEventListener("keydown", (event) => {
     const plot = event.target.closest?.(".chart-plot");
-    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-    if (!plot || !step) return;
+    if (!plot) return;
+    const count = plot.querySelectorAll(".day").length;
+    const at = Number(plot.dataset.at);
+    const wanted = { ArrowRight: at + 1, ArrowLeft: (at || count + 1) - 1, Home: 1, End: count, Escape: 0 }[event.key];
+    if (wanted === undefined) return;
     event.preventDefault();
-    const days = plot.querySelectorAll(".day").length;
-    const from = Number(plot.dataset.at) || (step > 0 ? 0 : days + 1);
-    showDay(plot, String(Math.max(1, Math.min(days, from + step))));
+    showColumn(plot, wanted ? String(Math.max(1, Math.min(count, wanted))) : "");
   });
   document.addEventListener("focusout", (event) => {
-    if (event.target.matches?.(".chart-plot")) showDay(event.target, "");
+    if (event.target.matches?.(".chart-plot")) showColumn(event.target, "");
   });
 
   openAsked();
   showLive();
+  showTab();
 })();
