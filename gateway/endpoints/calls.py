@@ -6,12 +6,11 @@ from typing import Any
 import msgspec
 
 from accounts.ids import first_id_at
-from billing.money import format_usd
-from billing.picture_pricing import charge_pictures, parse_bucket
+from billing.picture_pricing import charge_pictures
 from billing.pricing import Line, Price, Usage, charge_usage
-from gateway.call import Caller, parse_call_id, public_call_id
+from gateway.call import parse_call_id, public_call_id
+from gateway.call_objects import USAGE_FIELDS, call_object, explained_call_object
 from gateway.errors import BadRequest, NotFound
-from gateway.images.shape import public_task_id
 from gateway.services import Services
 from gateway.wire import Wire
 
@@ -21,17 +20,6 @@ MOMENT_MAX = datetime(9000, 1, 1, tzinfo=UTC)
 LIMIT_MAX = 100
 SOURCES = ("api", "task")
 STATUSES = ("completed", "upstream_failed", "client_gone", "timed_out", "lost", "refused")
-USAGE_FIELDS = (
-    "input_tokens",
-    "cached_input_tokens",
-    "cache_write_tokens",
-    "cache_write_1h_tokens",
-    "output_tokens",
-    "reasoning_tokens",
-    "audio_input_tokens",
-    "audio_output_tokens",
-    "images",
-)
 
 
 async def list_calls(wire: Wire, services: Services) -> None:
@@ -45,7 +33,7 @@ async def list_calls(wire: Wire, services: Services) -> None:
     more = len(rows) > limit
     answer = {
         "object": "list",
-        "data": [_as_object(row, caller) for row in page],
+        "data": [call_object(row, caller.key_id, caller.key_name) for row in page],
         "has_more": more,
         "next": public_call_id(page[-1]["id"]) if more else None,
     }
@@ -59,12 +47,8 @@ async def get_call(wire: Wire, services: Services, name: str) -> None:
     row = await services.store.call(caller.key_id, call_id) if call_id else None
     if row is None:
         raise NotFound(f"The call '{name[:60]}' does not exist.", code="call_not_found")
-    answer = _as_object(row, caller)
-    answer["hold"] = format_usd(row["hold_nanos"])
-    answer["price_id"] = row["price_id"]
-    answer["service_tier"] = row["service_tier"]
-    answer["endpoint"] = row["endpoint"]
-    answer["lines"] = [_as_line(line) for line in _lines(row, services)]
+    lines = _lines(row, services)
+    answer = explained_call_object(row, caller.key_id, caller.key_name, lines)
     await wire.send_json(200, msgspec.json.encode(answer))
 
 
@@ -120,31 +104,6 @@ def _moment(name: str, text: str) -> datetime:
     return moment
 
 
-def _as_object(row: dict[str, Any], caller: Caller) -> dict[str, Any]:
-    usage: dict[str, Any] = {name: row[name] for name in USAGE_FIELDS}
-    usage["basis"] = row["basis"] or None
-    return {
-        "id": public_call_id(row["id"]),
-        "object": "call",
-        "source": row["source"],
-        "model": row["model"],
-        "status": row["status"],
-        "stream": row["stream"],
-        "created_at": row["created_at"].astimezone(UTC).isoformat(),
-        "duration_ms": row["duration_ms"],
-        "first_token_ms": row["first_token_ms"],
-        "usage": usage,
-        "list_price": format_usd(row["list_nanos"]),
-        "charge": format_usd(row["amount_nanos"]),
-        "currency": "USD",
-        "key": {"id": caller.key_id, "name": caller.key_name},
-        "task_id": public_task_id(row["id"]) if row["source"] == "task" else None,
-        "error": {"code": row["error_code"], "message": row["error_message"]}
-        if row["error_code"]
-        else None,
-    }
-
-
 def _lines(row: dict[str, Any], services: Services) -> tuple[Line, ...]:
     """The lines of the charge, worked out again from the price that the record names."""
     price = _price_by_id(services, row["model"], row["price_id"])
@@ -163,15 +122,3 @@ def _price_by_id(services: Services, model: str, price_id: int | None) -> Price 
                 if price.id == price_id:
                     return price
     return None
-
-
-def _as_line(line: Line) -> dict[str, Any]:
-    pictures = parse_bucket(line.bucket)
-    return {
-        "bucket": line.bucket,
-        "quantity": line.quantity,
-        "list_rate": format_usd(line.list_nanos),
-        "unit": pictures.unit if pictures else "1000000 tokens",
-        "sell_bps": line.sell_bps,
-        "amount": line.amount,
-    }

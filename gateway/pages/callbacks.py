@@ -110,7 +110,7 @@ def send_test_callback(request: MemberRequest, group_id: UUID, key_id: UUID) -> 
         try:
             sent = callbacks.send_test(key, form.cleaned_data["url"])
         except callbacks.TooManyTests:
-            form.add_error("url", _("That were many tests. Wait a minute."))
+            form.add_error("url", _("Too many tests just now. Wait a minute."))
         except UnsafeAddress as error:
             form.add_error("url", str(error))
         else:
@@ -135,7 +135,7 @@ def redeliver(
     try:
         callbacks.redeliver(delivery)
     except callbacks.TooManyTests:
-        messages.error(request, _("That were many tests. Wait a minute."))
+        messages.error(request, _("Too many tests just now. Wait a minute."))
     except UnsafeAddress as error:
         messages.error(request, str(error))
     else:

@@ -99,9 +99,11 @@ class ChargeLine(NamedTuple):
 
 class Explanation(NamedTuple):
     """A charge recomputed from the price book. `booked_nanos` is what was taken and what was written off;
-    `problem` says why it could not be recomputed, and is empty where it could."""
+    `problem` says why it could not be recomputed, and is empty where it could. `charge_lines` are those of the
+    charge as it was worked out, of which `lines` are the words."""
 
     lines: list[ChargeLine]
+    charge_lines: tuple[pricing.Line, ...]
     exact_list: str
     exact_sum: str
     list_nanos: int
@@ -149,6 +151,7 @@ def explain_charge(call: CallRecord) -> Explanation | None:
     rounded = divide_half_even(sale_sum, weight * pricing.BPS)
     return Explanation(
         lines=[_charge_line(line) for line in charge.lines],
+        charge_lines=charge.lines,
         exact_list=format_scaled(list_sum, LIST_DECIMALS),
         exact_sum=format_scaled(sale_sum, SALE_DECIMALS),
         list_nanos=charge.list_nanos,
@@ -168,7 +171,7 @@ def _recompute(call: CallRecord, price: pricing.Price) -> pricing.Charge:
 
 
 def _unexplained(booked: int, price: Price | None, problem: str) -> Explanation:
-    return Explanation([], "", "", 0, 0, booked, False, 0, price, problem)
+    return Explanation([], (), "", "", 0, 0, booked, False, 0, price, problem)
 
 
 def _charge_line(line: pricing.Line) -> ChargeLine:

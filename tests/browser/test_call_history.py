@@ -1,7 +1,10 @@
 """The history of calls: toggle, filters, paging, and rows that come in while one looks."""
 
+import csv
+import json
 import re
-from uuid import uuid4
+from pathlib import Path
+from uuid import UUID, uuid4
 
 from playwright.sync_api import Page, expect
 
@@ -34,6 +37,159 @@ def row_ids(page: Page) -> list[str]:
     return ids
 
 
+def choose(page: Page, label: str, value: str) -> None:
+    """Picks from one of the filters that are always in sight."""
+    page.get_by_label(label, exact=True).select_option(value)
+
+
+def tick(page: Page, *labels: str) -> None:
+    """Ticks statuses one after another, with the menu staying open in between."""
+    menu = page.locator("#status-menu")
+    if menu.get_attribute("open") is None:
+        menu.locator("summary").click()
+    for label in labels:
+        with page.expect_response(lambda response: "/calls/?" in response.url):
+            menu.get_by_label(label, exact=True).click()
+        expect(menu.get_by_label(label, exact=True)).to_be_focused()
+
+
+def chip_texts(page: Page) -> list[str]:
+    values: list[str] = page.locator(".chip").evaluate_all(
+        "chips => chips.map(chip => chip.querySelector('.chip-label').textContent + ' '"
+        " + chip.querySelector('.chip-value').textContent)"
+    )
+    return values
+
+
+def test_several_statuses_are_ticked_in_one_go_and_taken_off_as_chips(
+    visitor: Visitor, site: Site
+) -> None:
+    page = visitor.open(email="bob@example.com")
+    page.goto(f"{site.group_url}calls/")
+    tick(page, "Refused", "Lost", "Timed out")
+    page.wait_for_url(re.compile("status=timed_out&status=lost&status=refused"))
+    assert sorted(chip_texts(page)) == ["Status Lost", "Status Refused", "Status Timed out"]
+    badges = page.locator(f"{ROWS} td.status").all_inner_texts()
+    assert set(badges) == {"Lost", "Refused", "Timed out"}
+    page.keyboard.press("Escape")
+    page.locator(".chip", has_text="Lost").click()
+    page.wait_for_url(re.compile("status=timed_out&status=refused$"))
+    assert sorted(chip_texts(page)) == ["Status Refused", "Status Timed out"]
+    page.go_back()
+    expect(page.locator(".chip")).to_have_count(3)
+    page.get_by_role("link", name="Clear", exact=True).click()
+    page.wait_for_url(re.compile(r"/calls/\??$"))
+    expect(page.locator(".chip")).to_have_count(0)
+
+
+def test_the_filters_behind_the_button_combine_with_the_others(
+    visitor: Visitor, site: Site
+) -> None:
+    page = visitor.open(email="bob@example.com")
+    page.goto(f"{site.group_url}calls/")
+    page.locator("#more-menu summary").click()
+    page.get_by_label("Charged at least, USD").fill("0.01")
+    page.get_by_label("Charged at least, USD").press("Enter")
+    page.wait_for_url("**charge_min=0.01**")
+    page.get_by_label("Streaming").select_option("yes")
+    page.wait_for_url("**stream=yes**")
+    expected = site.database.one(
+        "SELECT count(*) FROM gateway_callrecord r JOIN accounts_group g ON g.id = r.group_id WHERE g.name = 'Research'"
+        " AND stream AND amount_nanos >= 10000000"
+    )
+    assert page.locator(ROWS).count() == min(expected, 50) > 0
+    expect(page.locator("#more-menu .count")).to_have_text("2")
+    page.get_by_label("Charged at least, USD").fill("lots")
+    page.get_by_label("Charged at least, USD").press("Enter")
+    expect(page.get_by_role("alert")).to_contain_text("Write an amount in US dollars")
+    page.wait_for_load_state("networkidle")
+
+
+def test_an_id_leads_to_its_call_from_the_box_and_what_is_not_there_says_so(
+    visitor: Visitor, site: Site
+) -> None:
+    page = visitor.open(email="bob@example.com")
+    page.goto(f"{site.group_url}calls/")
+    wanted = row_ids(page)[7]
+    box = page.get_by_role("searchbox", name="Call id")
+    box.fill(wanted)
+    box.press("Enter")
+    page.wait_for_url(f"**/{wanted}/")
+    page.go_back()
+    box.fill("00000000")
+    box.press("Enter")
+    expect(page.get_by_role("heading", name="No call found")).to_be_visible()
+    expect(box).to_have_value("00000000")
+    page.get_by_role("link", name="Back to all calls").click()
+    expect(page.locator(ROWS)).to_have_count(50)
+
+
+def test_the_export_is_the_filtered_list(visitor: Visitor, site: Site) -> None:
+    page = visitor.open(email="bob@example.com")
+    page.goto(f"{site.group_url}calls/?status=refused&status=lost")
+    shown = row_ids(page)
+    page.locator("#export-menu summary").click()
+    with page.expect_download() as ndjson:
+        page.get_by_role("link", name="NDJSON").click()
+    assert ndjson.value.suggested_filename.endswith(".ndjson")
+    lines = Path(ndjson.value.path()).read_text().splitlines()
+    assert [json.loads(line)["id"] for line in lines] == shown
+    with page.expect_download() as table:
+        page.get_by_role("link", name="CSV").click()
+    assert table.value.suggested_filename.startswith("calls-research-")
+    rows = list(csv.DictReader(Path(table.value.path()).read_text().splitlines()))
+    assert [row["id"] for row in rows] == shown
+
+
+def test_a_page_may_be_shorter_or_longer_and_stays_so(visitor: Visitor, site: Site) -> None:
+    page = visitor.open(email="bob@example.com")
+    page.goto(f"{site.group_url}calls/")
+    page.locator("#size-25").click()
+    page.wait_for_url("**size=25")
+    expect(page.locator(ROWS)).to_have_count(25)
+    page.get_by_role("link", name="Older").click()
+    page.wait_for_url("**before=**")
+    expect(page.locator(ROWS)).to_have_count(25)
+    page.locator("#size-100").click()
+    page.wait_for_url("**size=100")
+    expect(page.locator(ROWS)).to_have_count(100)
+
+
+def test_live_rows_are_those_that_the_filters_let_through(visitor: Visitor, site: Site) -> None:
+    page = visitor.open(email="bob@example.com")
+    page.goto(f"{site.group_url}calls/?stream=no&status=completed")
+    before = row_ids(page)
+    fits = add_call(site, model="fresh/fits")
+    expect(page.locator(f"#{fits}")).to_be_visible()
+    page.goto(f"{site.group_url}calls/?stream=yes")
+    other = add_call(site, model="fresh/not-streamed")
+    page.evaluate("htmx.trigger('#live', 'refresh')")
+    page.wait_for_timeout(500)
+    expect(page.locator(f"#{other}")).to_have_count(0)
+    assert fits not in before
+
+
+def test_the_page_of_a_call_leads_on(visitor: Visitor, site: Site) -> None:
+    page = visitor.open(email="bob@example.com")
+    page.goto(f"{site.group_url}calls/?status=completed&charge_min=0.000000001&source=api")
+    call = row_ids(page)[9]
+    page.goto(f"{site.group_url}calls/{call}/")
+    expect(page.locator(".around tr.is-this")).to_have_count(1)
+    expect(page.locator(".around tbody tr")).to_have_count(7)
+    page.locator("#raw summary").click()
+    raw = json.loads(page.locator("#raw-json").inner_text())
+    assert (raw["id"], raw["object"]) == (call, "call")
+    assert raw["lines"]
+    page.get_by_role("button", name="Copy the JSON").click()
+    assert json.loads(page.evaluate("navigator.clipboard.readText()")) == raw
+    page.locator("#in-history").click()
+    expect(page.locator(f"#{call}")).to_be_visible()
+    page.go_back()
+    page.locator("#to-transfer").click()
+    page.wait_for_url(f"**/credits/?transfer={UUID(call.removeprefix('call_'))}")
+    expect(page.get_by_role("heading", name="Research")).to_be_visible()
+
+
 def test_the_toggle_and_the_filters_combine_and_live_in_the_address(
     visitor: Visitor, site: Site
 ) -> None:
@@ -46,9 +202,9 @@ def test_the_toggle_and_the_filters_combine_and_live_in_the_address(
     assert page.locator(ROWS).count() == page.locator(f"{ROWS} .tag").count()
     assert page.evaluate("document.activeElement.id") == "source-task", "focus stays on the toggle"
 
-    page.get_by_label("Status").select_option("completed")
+    tick(page, "Completed")
     page.wait_for_url("**/calls/?source=task&status=completed")
-    page.get_by_label("Model").select_option("openai/gpt-image-2")
+    choose(page, "Model", "openai/gpt-image-2")
     page.wait_for_url(re.compile("source=task&model=openai%2Fgpt-image-2&status=completed"))
     shown = row_ids(page)
     expected = site.database.one(
@@ -59,11 +215,12 @@ def test_the_toggle_and_the_filters_combine_and_live_in_the_address(
 
     page.reload()
     assert row_ids(page) == shown
-    expect(page.get_by_label("Status")).to_have_value("completed")
+    assert chip_texts(page) == ["Model openai/gpt-image-2", "Status Completed"]
     page.go_back()
     page.wait_for_url("**/calls/?source=task&status=completed")
-    expect(page.get_by_label("Model")).to_have_value("")
-    page.get_by_role("link", name="Clear").click()
+    expect(page.get_by_label("Model", exact=True)).to_have_value("")
+    assert chip_texts(page) == ["Status Completed"]
+    page.get_by_role("link", name="Clear", exact=True).click()
     page.wait_for_url(re.compile(r"/calls/\??$"))
     expect(page.locator(ROWS)).to_have_count(50)
 
@@ -121,7 +278,7 @@ def test_live_can_be_paused_and_rests_while_nobody_looks(visitor: Visitor, site:
     switch.click()
     expect(switch).to_have_attribute("aria-checked", "false")
     page.evaluate("htmx.trigger('#live', 'refresh')")
-    page.get_by_label("Status").select_option("completed")
+    tick(page, "Completed")
     page.wait_for_url("**status=completed")
     expect(switch).to_have_attribute("aria-checked", "false")
     page.evaluate("htmx.trigger('#live', 'refresh')")

@@ -1,31 +1,10 @@
-"""People, a key and the price book for the pages."""
-
-from typing import Any
+"""A key for the pages."""
 
 import pytest
-from django.core.management import call_command
 
+from accounts.key_services import issue_key
 from accounts.models import APIKey
-from accounts.services import issue_key
-from tests.people import People, make_people
-
-
-@pytest.fixture(autouse=True)
-def _static_files(settings: Any) -> None:
-    """The folder that collectstatic fills; WhiteNoise warns where it is missing."""
-    settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)
-
-
-@pytest.fixture(scope="session")
-def price_book(django_db_setup: None, django_db_blocker: Any) -> None:
-    """The real price book, once for the run: rates can only be written in the transaction of their price."""
-    with django_db_blocker.unblock():
-        call_command("load_price_book", verbosity=0)
-
-
-@pytest.fixture
-def people(db: None) -> People:
-    return make_people()
+from tests.people import People
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from accounts.key_services import issue_key
 from accounts.models import APIKey
-from accounts.services import issue_key
 from gateway.callback_secrets import callback_secret, rotate_secret, signing_secrets
 from gateway.callbacks import TESTS_MAX, send_next_delivery
 from gateway.models import CallbackSecret, Delivery
@@ -146,13 +146,13 @@ def test_a_delivery_is_not_reached_through_another_key(
     assert Delivery.objects.count() == 1
 
 
-def test_the_keys_page_leads_there_for_who_may(
+def test_the_page_of_a_key_leads_there_for_who_may(
     client: Client, people: People, key: APIKey, own: APIKey
 ) -> None:
     client.force_login(people.bob)
-    shown = client.get(reverse("group_keys", args=[people.group.pk])).content.decode()
-    assert url_of("callbacks", own) in shown
-    assert url_of("callbacks", key) not in shown
+    for one, leads in ((own, True), (key, False)):
+        shown = client.get(reverse("key", args=[people.group.pk, one.pk])).content.decode()
+        assert (url_of("callbacks", one) in shown) is leads
 
 
 # The secret.

@@ -6,10 +6,11 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from accounts.key_services import issue_key
 from accounts.models import APIKey
-from accounts.services import issue_key
 from billing.models import Price
 from gateway.models import CallRecord
+from gateway.pages import walks
 from tests.gateway.call_rows import record, rows_of
 from tests.people import People
 
@@ -123,7 +124,7 @@ def test_a_filter_change_leaves_a_clean_address(
 ) -> None:
     client.force_login(people.bob)
     url = reverse("group_calls", args=[people.group.pk])
-    query = {"key": "", "model": "", "status": "completed", "period": ""}
+    query = {"key": "", "model": "", "status": "completed", "period": "", "size": "50"}
     response = client.get(url, query, headers={**HTMX, "HX-Target": "history"})
     assert response["HX-Push-Url"] == f"{url}?status=completed"
 
@@ -268,3 +269,68 @@ def test_attempts_are_for_operators(client: Client, people: People, key: APIKey)
     for user, shown in ((people.bob, False), (people.alice, False), (people.olga, True)):
         client.force_login(user)
         assert ("secret-channel" in client.get(url).content.decode()) is shown
+
+
+HOSTILE_VALUES = ["\x00", "9" * 5000, "a" * 10_000, "-1", "%", "'", "0001-01-01T00:00", "💥"]
+
+
+@pytest.mark.parametrize("value", HOSTILE_VALUES)
+def test_hostile_values_in_the_address_are_answered_in_words(
+    client: Client, people: People, key: APIKey, value: str
+) -> None:
+    record(key)
+    client.force_login(people.bob)
+    url = reverse("group_calls", args=[people.group.pk])
+    names = (
+        *("source", "key", "member", "model", "status", "period", "endpoint", "stream", "error"),
+        *("charge_min", "duration_min", "find", "size", "before", "after", "seen", "further"),
+    )
+    for name in names:
+        assert client.get(url, {name: value}).status_code == 200, name
+        assert client.get(url, {name: value}, headers=HTMX).status_code == 200, name
+    spans = {"period": "custom", "since": value, "until": value}
+    assert client.get(url, spans).status_code == 200
+
+
+def test_the_page_of_a_call_stands_among_its_neighbours_and_leads_to_its_transfer(
+    client: Client, people: People, key: APIKey
+) -> None:
+    calls = [record(key, seconds_ago) for seconds_ago in (30, 20, 10)]
+    client.force_login(people.bob)
+    html = client.get(reverse("call", args=[people.group.pk, calls[1].public_id])).content.decode()
+    around = html.partition('aria-labelledby="around-head"')[2].partition("</tbody>")[0]
+    links = re.findall(r'data-href="[^"]+/(call_[0-9a-f]+)/"', around)
+    assert links == [calls[2].public_id, calls[0].public_id]
+    [cursor] = re.findall(r'id="in-history" href="[^"]+\?before=([0-9a-f]{32})"', html)
+    page = client.get(reverse("group_calls", args=[people.group.pk]), {"before": cursor})
+    assert rows_of(page.content.decode()) == [call.public_id for call in reversed(calls)]
+
+
+def test_a_search_in_part_says_how_far_it_looked_and_goes_on(
+    client: Client, people: People, key: APIKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(walks, "FIRST_SLICE", 26)
+    monkeypatch.setattr(walks, "PAGE_S", 0)
+    rare = record(key, 900, duration_ms=9000)
+    for index in range(60):
+        record(key, index)
+    client.force_login(people.bob)
+    url = reverse("group_calls", args=[people.group.pk])
+    html = client.get(url, {"duration_min": "9", "size": "25"}).content.decode()
+    assert "Nothing found so far" in html
+    [further] = re.findall(r'id="search-further" href="(\?[^"]+)"', html)
+    assert "further=1" in further
+    rest = client.get(url + further.replace("&amp;", "&")).content.decode()
+    assert rows_of(rest) == [rare.public_id]
+    assert "Search further" not in rest
+
+
+def test_a_name_is_offered_though_nobody_calls_it_any_more(
+    client: Client, people: People, key: APIKey
+) -> None:
+    record(key, model="a/b", status="refused", error_code="some_code", basis="")
+    client.force_login(people.bob)
+    html = client.get(reverse("group_calls", args=[people.group.pk])).content.decode()
+    assert '<option value="a/b">a/b</option>' in html
+    assert '<option value="some_code">some_code</option>' in html
+    assert f'<option value="{people.alice.pk}">Alice Arden</option>' in html

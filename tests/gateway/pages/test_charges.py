@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from accounts.ids import uuid7
-from accounts.services import issue_key
+from accounts.key_services import issue_key
 from billing.models import Account, Hold, HoldOwner, Price, Transfer
 from billing.picture_pricing import charge_pictures
 from billing.pricing import Usage, charge_usage

@@ -15,8 +15,8 @@ from django.http import HttpResponse, StreamingHttpResponse
 from django.test import Client, RequestFactory
 from django.utils import timezone
 
+from accounts.key_services import issue_key
 from accounts.models import APIKey
-from accounts.services import issue_key
 from config.pictures import pictures_storage
 from gateway.models import Picture
 from gateway.pages import pictures

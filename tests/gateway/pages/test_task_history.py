@@ -9,8 +9,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from accounts.ids import first_id_at, uuid7
+from accounts.key_services import issue_key
 from accounts.models import APIKey
-from accounts.services import issue_key
 from billing.models import Account, Price, Transfer
 from gateway.models import CallRecord, Delivery, Model, Picture, Task
 from gateway.pages import task_history
