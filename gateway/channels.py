@@ -7,11 +7,15 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
+from accounts.models import User
+from billing.notice_models import AlertSettings
+from gateway.alert_deliveries import secret_owner as alert_secret_owner
 from gateway.callback_secrets import secret_owner
 from gateway.credentials import BadCredential, seal, unseal
 from gateway.models import CallbackSecret, Channel, Provider
-from gateway.provisioning import put_channel
+from gateway.provisioning import describe_channel, record_channel, seal_credential
 
 
 class Change(NamedTuple):
@@ -33,25 +37,35 @@ class Resealed(NamedTuple):
 
 
 @transaction.atomic
-def set_channel(provider: Provider, name: str, credential: str, change: Change) -> Channel:
+def set_channel(
+    provider: Provider, name: str, credential: str, change: Change, actor: User | None = None
+) -> Channel:
     """The provider's channel of that name, with this credential and change, enabled. Raises ValidationError."""
     known = Channel.objects.select_for_update().filter(provider=provider, name=name).first()
+    before = describe_channel(known) if known else None
     channel = known or Channel(provider=provider, name=name)
     for field, value in change._asdict().items():
         if value is not None:
             setattr(channel, field, value)
-    if not credential or not all("!" <= letter <= "~" for letter in credential):
-        raise ValidationError("A credential is visible ASCII characters without blanks.")
+    check_credential(credential)
     channel.full_clean()
-    put = put_channel(provider, name, channel.base_url, credential)
-    put.priority, put.weight, put.model_map = channel.priority, channel.weight, channel.model_map
-    put.save(update_fields=["priority", "weight", "model_map"])
-    return put
+    channel.base_url = channel.base_url.rstrip("/")
+    seal_credential(channel, credential)
+    channel.is_enabled = True
+    channel.save()
+    record_channel(actor, channel, before)
+    return channel
+
+
+def check_credential(credential: str) -> None:
+    """Raise ValidationError for what cannot stand in a header."""
+    if not credential or not all("!" <= letter <= "~" for letter in credential):
+        raise ValidationError(_("A credential is visible ASCII characters without blanks."))
 
 
 def reseal_credentials() -> Resealed:
-    """Encrypt under the current key what still lies under an old one: channels' credentials, and what signs callbacks.
-    Each row is a transaction of its own, so that another run goes on where one was stopped."""
+    """Encrypt under the current key what still lies under an old one: channels' credentials, and what signs callbacks
+    and alerts. Each row is a transaction of its own, so that another run goes on where one was stopped."""
     tally = _Tally()
     for pk in Channel.objects.order_by("pk").values_list("pk", flat=True):
         with transaction.atomic():
@@ -59,6 +73,9 @@ def reseal_credentials() -> Resealed:
     for key_id in CallbackSecret.objects.order_by("pk").values_list("pk", flat=True):
         with transaction.atomic():
             _reseal_callback_secret(key_id, tally)
+    for group_id in AlertSettings.objects.exclude(sealed=None).values_list("pk", flat=True):
+        with transaction.atomic():
+            _reseal_alert_secret(group_id, tally)
     return Resealed(tally.resealed, tally.current, tuple(tally.unreadable))
 
 
@@ -81,6 +98,18 @@ def _reseal_callback_secret(key_id: UUID, tally: "_Tally") -> None:
         row.previous = row.previous_until = None  # it signs no more
     if row.previous is not None:
         row.previous = tally.reseal(bytes(row.previous), secret_owner(key_id))
+    row.save(update_fields=["sealed", "previous", "previous_until"])
+
+
+def _reseal_alert_secret(group_id: UUID, tally: "_Tally") -> None:
+    row = AlertSettings.objects.select_for_update().filter(pk=group_id).first()
+    if row is None or row.sealed is None:
+        return
+    row.sealed = tally.reseal(bytes(row.sealed), alert_secret_owner(group_id))
+    if row.previous_until is not None and row.previous_until <= timezone.now():
+        row.previous = row.previous_until = None  # it signs no more
+    if row.previous is not None:
+        row.previous = tally.reseal(bytes(row.previous), alert_secret_owner(group_id))
     row.save(update_fields=["sealed", "previous", "previous_until"])
 
 

@@ -12,6 +12,8 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import APIKey, Group, Organization
+from gateway.operator_models import ChannelCost
+from gateway.rollup_models import UsageSum
 from gateway.task_models import CallbackSecret, Delivery, Picture, Task, Upload
 
 __all__ = [
@@ -19,13 +21,17 @@ __all__ = [
     "CallRecordQuerySet",
     "CallbackSecret",
     "Channel",
+    "ChannelCost",
     "Delivery",
     "Model",
     "Picture",
     "Provider",
     "Task",
     "Upload",
+    "UsageSum",
 ]
+
+NOT_A_BASE_URL = _("A base URL is http(s)://host/path, without user, query and fragment.")
 
 
 class Provider(models.Model):
@@ -34,10 +40,16 @@ class Provider(models.Model):
     slug = models.SlugField(primary_key=True, max_length=40)
     name = models.CharField(max_length=80)
     dialect = models.CharField(max_length=40)
-    base_url = models.URLField(max_length=200)
+    # No URLField: that refuses the names of hosts inside one's own network.
+    base_url = models.CharField(max_length=200)
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        """Refuse an address that cannot be called."""
+        if not _is_base_url(self.base_url):
+            raise ValidationError({"base_url": NOT_A_BASE_URL})
 
 
 class Channel(models.Model):
@@ -46,8 +58,7 @@ class Channel(models.Model):
 
     provider = models.ForeignKey(Provider, on_delete=models.PROTECT, related_name="channels")
     name = models.CharField(max_length=80)
-    # No URLField: that refuses the names of hosts inside one's own network.
-    base_url = models.CharField(max_length=200)
+    base_url = models.CharField(max_length=200)  # as of a provider
     credential = models.BinaryField(editable=False)
     priority = models.IntegerField(default=0)
     weight = models.PositiveIntegerField(default=1)
@@ -76,9 +87,7 @@ class Channel(models.Model):
         name here."""
         errors: dict[str, Any] = {}
         if not _is_base_url(self.base_url):
-            errors["base_url"] = _(
-                "A base URL is http(s)://host/path, without user, query and fragment."
-            )
+            errors["base_url"] = NOT_A_BASE_URL
         names = self.model_map
         if not isinstance(names, dict) or not all(
             isinstance(name, str) and name.strip() for name in names.values()

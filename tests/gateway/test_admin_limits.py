@@ -1,32 +1,19 @@
 """Limits in Django admin: operators type limits and see counters, and overwrite none."""
 
-from typing import Any
-
 import pytest
 from django.test import Client
 
-from accounts import services
+from accounts import key_services
 from accounts.models import APIKey
 from billing.models import LIMIT_NAMES, Limit
-from tests.people import People, make_people
+from tests.people import People
 
 PATH = "/admin/billing/limit/"
 
 
-@pytest.fixture(autouse=True)
-def _static_files(settings: Any) -> None:
-    """The folder that collectstatic fills; WhiteNoise warns where it is missing."""
-    settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)
-
-
-@pytest.fixture
-def people(db: None) -> People:
-    return make_people()
-
-
 @pytest.fixture
 def key(people: People) -> APIKey:
-    made, _ = services.issue_key(people.group, people.alice, "CI")
+    made, _ = key_services.issue_key(people.group, people.alice, "CI")
     return made
 
 

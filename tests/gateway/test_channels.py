@@ -18,8 +18,8 @@ from django.test import Client
 from django.utils import timezone
 from uvloop import run as run_loop
 
+from accounts.key_services import issue_key
 from accounts.models import APIKey
-from accounts.services import issue_key
 from gateway.channels import reseal_credentials
 from gateway.configuration import Configuration
 from gateway.credentials import seal, unseal
@@ -197,19 +197,13 @@ def test_a_map_of_known_models_is_taken(model_map: dict[str, str]) -> None:
     Channel(provider_id="openai", name="main", base_url=URL, model_map=model_map).clean()
 
 
-def test_an_operator_edits_a_channel_in_the_admin_pages(admin_client: Client, put: Put) -> None:
+def test_the_admin_pages_show_a_channel_and_change_none(admin_client: Client, put: Put) -> None:
     put("--base-url", URL)
     address = f"/admin/gateway/channel/{main().pk}/change/"
+    assert URL in admin_client.get(address).content.decode()
     fields = {"base_url": "http://vllm:9/v1", "priority": 4, "weight": 0, "is_enabled": "on"}
-    refused = admin_client.post(address, {**fields, "model_map": '{"openai/gone": "x"}'})
-    assert "No such model: openai/gone." in refused.content.decode()
-    for model_map in ('{"openai/small": "s"}', "{}"):
-        answer = admin_client.post(address, {**fields, "model_map": model_map})
-        assert answer.status_code == 302
-        channel = main()
-        assert channel.model_map == json.loads(model_map)
-        assert (channel.base_url, channel.priority, channel.weight) == ("http://vllm:9/v1", 4, 0)
-    assert credential_of(main()) == SECRET
+    assert admin_client.post(address, fields).status_code == 403
+    assert (main().base_url, credential_of(main())) == (URL, SECRET)
 
 
 # Another key for the credentials.

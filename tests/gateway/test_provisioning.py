@@ -10,8 +10,8 @@ from django.conf import settings
 from django.db import connection
 
 from accounts import keys
+from accounts.key_services import revoke_key
 from accounts.models import APIKey, Group, User
-from accounts.services import revoke_key
 from billing.models import Account, Price, PriceRate
 from billing.price_book import read_price_book
 from gateway import demo
@@ -125,7 +125,7 @@ def test_the_demonstration_is_made_once_and_found_again(book: Book) -> None:
 def test_a_lost_or_useless_demo_file_is_made_anew(book: Book) -> None:
     load_price_book(book.entries)
     first = demo.seed(SIMULATOR, BASE_URL, {})
-    revoke_key(APIKey.objects.get())
+    revoke_key(APIKey.objects.get(), None)
     again = demo.seed(SIMULATOR, BASE_URL, {**first, "admin_password": "wrong"})
     assert again["api_key"] != first["api_key"]
     assert again["member_password"] == first["member_password"]

@@ -1,0 +1,1 @@
+"""The operator's pages: what they read, ask and write."""
