@@ -17,9 +17,9 @@ WITH_DATABASE := $(BIN)/python -m config.embedded exec --tests --
 run: .venv/runtime
 	@exec $(BIN)/python -m config.run --die-with-parent
 
-## test: run every test, or those that ARGS names (ARGS="tests/billing -k price")
+## test: run every test, two modules at a time, or those that ARGS names (ARGS="tests/billing -k price")
 test: .venv/development packages
-	@$(WITH_DATABASE) $(BIN)/python -m pytest $(ARGS)
+	@$(WITH_DATABASE) $(BIN)/python -m pytest $(if $(ARGS),$(ARGS),-n 2 --dist loadfile)
 
 ## check: lint, format, types, import rules, migrations in step, Django's own checks
 check: .venv/development

@@ -2,6 +2,7 @@
 
 from billing.audit import INVARIANTS as LEDGER_INVARIANTS
 from billing.audit import Invariant
+from gateway.rollups import days_that_differ_sql
 
 RECORD_INVARIANTS = (
     Invariant(
@@ -97,4 +98,15 @@ TASK_INVARIANTS = (
     ),
 )
 
-INVARIANTS: tuple[Invariant, ...] = LEDGER_INVARIANTS + RECORD_INVARIANTS + TASK_INVARIANTS
+USAGE_INVARIANTS = (
+    Invariant(
+        "usage_sums",
+        "each day's sums of usage, by quarter, hour and day, are those of its calls but for the calls that are not"
+        " counted yet",
+        days_that_differ_sql(),
+    ),
+)
+
+INVARIANTS: tuple[Invariant, ...] = (
+    LEDGER_INVARIANTS + RECORD_INVARIANTS + TASK_INVARIANTS + USAGE_INVARIANTS
+)

@@ -58,6 +58,17 @@ def sign(secrets: Sequence[str], message_id: str, moment: datetime, payload: str
     return " ".join(Webhook(secret).sign(message_id, moment, payload) for secret in secrets)
 
 
+def signed_headers(secrets: Sequence[str], message_id: str, payload: str) -> dict[str, str]:
+    """The headers of a message of JSON that is sent now."""
+    now = timezone.now()
+    return {
+        "content-type": "application/json",
+        "webhook-id": message_id,
+        "webhook-timestamp": str(int(now.timestamp())),
+        "webhook-signature": sign(secrets, message_id, now, payload),
+    }
+
+
 def secret_owner(key_id: UUID) -> str:
     """What a sealed secret is bound to."""
     return f"{OWNER_PREFIX}{key_id}"

@@ -22,7 +22,7 @@ from accounts.models import APIKey
 from gateway.addresses import Policy, UnsafeAddress, check_url
 from gateway.breaker import read_retry_after
 from gateway.callback_payloads import example_payload, task_payload
-from gateway.callback_secrets import sign, signing_secrets
+from gateway.callback_secrets import signed_headers, signing_secrets
 from gateway.credentials import BadCredential
 from gateway.images.shape import public_message_id
 from gateway.models import Delivery
@@ -189,18 +189,12 @@ def _send(delivery: Delivery) -> Try | None:
         return Try(error=f"given up after {CLAIMS_MAX} attempts", is_final=True)
     if not delivery.payload and not _write_payload(delivery):
         return None
-    message_id, now = public_message_id(delivery.pk), timezone.now()
     try:
         secrets = signing_secrets(delivery.api_key)
     except BadCredential:
         logger.error("the callback secret of key %s opens under no key", delivery.api_key_id)
         return Try(error="the secret that signs cannot be read: rotate it")
-    headers = {
-        "content-type": "application/json",
-        "webhook-id": message_id,
-        "webhook-timestamp": str(int(now.timestamp())),
-        "webhook-signature": sign(secrets, message_id, now, delivery.payload),
-    }
+    headers = signed_headers(secrets, public_message_id(delivery.pk), delivery.payload)
     return _post(delivery.url, delivery.payload.encode(), headers)
 
 

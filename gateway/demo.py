@@ -12,7 +12,7 @@ from uuid import NAMESPACE_URL, uuid5
 from django.conf import settings
 from django.db import transaction
 
-from accounts import keys, services
+from accounts import key_services, keys, services
 from accounts.models import APIKey, Group, Membership, Organization, User
 from billing import ledger
 from billing.money import parse_usd
@@ -130,7 +130,7 @@ def _key(group: Group, owner: User, known: dict[str, Any]) -> str:
     )
     if row is not None and keys.matches(str(text), settings.KEY_PEPPER, bytes(row.digest)):
         return str(text)
-    return services.issue_key(group, owner, "Demo key")[1]
+    return key_services.issue_key(group, owner, "Demo key")[1]
 
 
 def _channel(provider: Provider, vendor: Dialect, simulator: Simulator) -> None:

@@ -19,6 +19,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_safe
 
+from accounts.anonymous import knows_nobody
 from gateway.images.links import BadLink, PicturePath, check_link, derive_link_key
 from gateway.images.retention import PICTURE_DAYS
 from gateway.models import Picture
@@ -67,6 +68,7 @@ class _Pieces:
         self._file.close()
 
 
+@knows_nobody
 @require_safe
 def picture(request: HttpRequest, task: str, position: str, extension: str) -> HttpResponseBase:
     """A picture of a task, or with `variant=thumbnail` a small one.

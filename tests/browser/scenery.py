@@ -14,19 +14,22 @@ import django
 if __name__ == "__main__":
     django.setup()
 
+from django.conf import settings
 from django.core.management import call_command
 from django.db import transaction
 from django.db.models import F, Sum
 from django.utils import timezone
 
-from accounts import services
+from accounts import key_services, services
 from accounts.ids import uuid7
 from accounts.models import APIKey, Group, User
-from billing import ledger
+from billing import codes, ledger
 from billing.models import Account, Hold, HoldOwner, Price, Transfer
 from billing.money import NANOS_PER_USD
+from billing.notice_models import Order
 from billing.pricing import Charge, Usage, charge_usage
-from gateway.models import CallRecord
+from gateway.credentials import seal
+from gateway.models import CallRecord, Channel
 from tests.browser.gallery import hang
 from tests.people import PASSWORD, People, make_people
 
@@ -92,7 +95,25 @@ def build(calls: int = 620, *, seed: int = 7) -> People:
     for place in places:
         _record_calls(place, prices, owner, chance)
     hang(places[0].keys)
+    _open_counters(people)
     return people
+
+
+def _open_counters(people: People) -> None:
+    """What operators and buyers have begun: a batch of codes, a purchase, a channel that is not used yet."""
+    until = timezone.now() + timedelta(days=60)
+    offer = codes.Offer("wallet", 5 * NANOS_PER_USD, None, 1, until, "Meetup in Daejeon")
+    codes.make_codes(offer, 3, operation_id=uuid7(), actor=people.olga)
+    Order.objects.create(
+        organization=people.organization, buyer=people.alice, amount_nanos=50 * NANOS_PER_USD
+    )
+    Channel.objects.create(
+        provider_id="openai",
+        name="spare",
+        base_url="https://spare.example/v1",
+        credential=seal("sk-none", settings.CREDENTIAL_KEY, "openai:spare"),
+        is_enabled=False,
+    )
 
 
 def _give_credits(people: People) -> None:
@@ -123,15 +144,15 @@ def _open_places(people: People, calls: int) -> list[Place]:
         people.group, 5 * NANOS_PER_USD, operation_id=uuid7(), actor=people.olga, reason="Welcome"
     )
     names = [("ci", alice), ("Bob’s laptop", bob), (LONG[:80], alice), (SCRIPT, bob)]
-    keys = [services.issue_key(people.group, user, name)[0] for name, user in names]
-    services.revoke_key(services.issue_key(people.group, bob, "old laptop")[0])
+    keys = [key_services.issue_key(people.group, user, name)[0] for name, user in names]
+    key_services.revoke_key(key_services.issue_key(people.group, bob, "old laptop")[0], bob)
     soon = timezone.now() + timedelta(days=12)
-    services.issue_key(people.group, alice, "workshop", soon)
+    key_services.issue_key(people.group, alice, "workshop", expires_at=soon)
     APIKey.objects.filter(group=people.group).update(created_at=timezone.now() - timedelta(days=61))
     return [
         Place(people.group, keys, calls),
-        Place(production, [services.issue_key(production, alice, "bot")[0]], calls // 4),
-        Place(hostile, [services.issue_key(hostile, alice, SCRIPT)[0]], 12),
+        Place(production, [key_services.issue_key(production, alice, "bot")[0]], calls // 4),
+        Place(hostile, [key_services.issue_key(hostile, alice, SCRIPT)[0]], 12),
     ]
 
 

@@ -2,11 +2,12 @@
 
 import re
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Site, Visitor
-
-SCRIPT = "<script>alert(1)</script>"
+from tests.browser.journeys.axe import violations
+from tests.browser.pages import ADMIN, OPERATOR, stops, unlisted
 
 # The contrast of every visible text with what lies behind it (WCAG 2.2, 1.4.3), painted on a canvas to resolve
 # whatever notation the browser answers for a colour.
@@ -46,92 +47,26 @@ CONTRAST = """() => {
 }"""
 
 
-def one_call(site: Site, condition: str) -> str:
-    call = site.database.one(
-        "SELECT r.id FROM gateway_callrecord r JOIN accounts_group g ON g.id = r.group_id"
-        f" WHERE g.name = 'Research' AND {condition} ORDER BY r.id LIMIT 1"
-    )
-    return f"{site.group_url}calls/call_{call.hex}/"
+def test_no_page_is_missing_from_the_list(site: Site) -> None:
+    missing = unlisted(site)
+    assert missing == [], f"give {missing} an address in tests/browser/pages.py"
 
 
-def one_task(site: Site, condition: str) -> str:
-    task = site.database.one(
-        "SELECT t.id FROM gateway_task t JOIN accounts_group g ON g.id = t.group_id"
-        f" WHERE g.name = 'Research' AND {condition} ORDER BY t.id LIMIT 1"
-    )
-    return f"{site.group_url}tasks/tsk_{task.hex}/"
-
-
-def pages(site: Site) -> dict[str, str]:
-    """Addresses that an admin can open, by what they show."""
-    group, organization = site.group_url, site.organization_url
-    empty = f"{site.root}/groups/{site.id_of('accounts_group', 'Empty group')}"
-    hostile = f"{site.root}/groups/{site.id_of('accounts_group', SCRIPT)}"
-    research = site.id_of("accounts_group", "Research")
-    return {
-        "keys": f"{group}keys/",
-        "usage": f"{group}usage/",
-        "calls": f"{group}calls/",
-        "calls with filters": f"{group}calls/?source=api&period=custom&since=2020-01-01T00:00",
-        "calls that do not match": f"{group}calls/?model=none",
-        "filters in error": f"{group}calls/?status=none",
-        "tasks": f"{group}tasks/",
-        "tasks that do not match": f"{group}tasks/?status=failed&model=none",
-        "task filters in error": f"{group}tasks/?status=none",
-        "a task with pictures": one_task(site, "count = 4 AND status = 'completed'"),
-        "a task with sources": one_task(site, "action = 'edit_image' AND status = 'completed'"),
-        "a task that waits": one_task(site, "status = 'pending'"),
-        "a task under way": one_task(site, "status = 'processing' AND progress > 0"),
-        "a task that failed": one_task(site, "error_code = 'content_refused'"),
-        "a task that was cancelled": one_task(site, "error_code = 'cancelled'"),
-        "a task with a hostile prompt": one_task(site, "request->>'prompt' LIKE '%%<script>%%'"),
-        "a task whose pictures expired": one_task(
-            site,
-            "EXISTS (SELECT 1 FROM gateway_picture p WHERE p.task_id = t.id AND p.deleted_at IS NOT NULL)",
-        ),
-        "the call of a task": one_call(site, "source = 'task' AND amount_nanos > 0"),
-        "the call of a task that failed": one_call(site, "source = 'task' AND status = 'refused'"),
-        "calls of tasks": f"{group}calls/?source=task",
-        "credits": f"{group}credits/",
-        "a charged call": one_call(site, "cached_input_tokens > 0 AND amount_nanos > 0"),
-        "a failed call": one_call(site, "status = 'upstream_failed'"),
-        "a call in part written off": one_call(site, "written_off_nanos > 0"),
-        "no keys": f"{empty}/keys/",
-        "no usage": f"{empty}/usage/",
-        "no calls": f"{empty}/calls/",
-        "no tasks": f"{empty}/tasks/",
-        "no credits": f"{empty}/credits/",
-        "hostile names": f"{hostile}/keys/",
-        "organization": organization,
-        "grant": f"{organization}groups/{research}/grant/",
-        "onboarding": f"{site.root}/start/",
-        "password": f"{site.root}/accounts/password/change/",
-        "addresses": f"{site.root}/accounts/email/",
-        "signing out": f"{site.root}/accounts/logout/",
-    }
-
-
-def test_every_page_fits_and_can_be_read(visitor: Visitor, site: Site) -> None:
-    page = visitor.open(email="alice@example.com")
+@pytest.mark.parametrize("viewer", ["", ADMIN, OPERATOR], ids=["stranger", "admin", "operator"])
+def test_every_page_fits_and_can_be_read(visitor: Visitor, site: Site, viewer: str) -> None:
+    page = visitor.open(email=viewer)
     found: dict[tuple[object, ...], object] = {}
-    for name, url in pages(site).items():
-        answer = page.goto(url)
+    for stop in stops(site):
+        if stop.viewer != viewer:
+            continue
+        answer = page.goto(stop.url)
         assert answer is not None
-        assert answer.status == 200, name
-        found |= faults(page, name)
-    assert found == {}
-
-
-def test_the_doors_fit_and_can_be_read(visitor: Visitor, site: Site) -> None:
-    page = visitor.open()
-    found: dict[tuple[object, ...], object] = {}
-    for path in ("login", "signup", "password/reset", "password/reset/done", "inactive"):
-        page.goto(f"{site.root}/accounts/{path}/")
-        found |= faults(page, path)
-    page.goto(f"{site.root}/accounts/confirm-email/nonsense/")
-    found |= faults(page, "a used confirmation link")
-    page.goto(f"{site.root}/accounts/password/reset/key/1-nonsense/")
-    found |= faults(page, "a used reset link")
+        assert answer.status == stop.status, stop.name
+        if broken := violations(page):
+            found[stop.name, "axe"] = broken
+        found |= faults(page, stop.name)
+        if stop.status == 404:  # which the browser logs, too
+            visitor.complaints = [one for one in visitor.complaints if "of 404" not in one]
     assert found == {}
 
 

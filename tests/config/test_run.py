@@ -384,6 +384,7 @@ def test_the_plan_starts_the_web_last_and_stops_it_first(home):
     plan = run.make_plan(site, {"TOLLGATE_SIMULATOR_KEY": "sim"}, EmbeddedPostgres(home))
     assert [entry.name for entry in plan] == [
         "PostgreSQL",
+        "translations",
         "migrations",
         "price book",
         "static files",
@@ -400,7 +401,7 @@ def test_the_plan_starts_the_web_last_and_stops_it_first(home):
     assert web.stop_timeout_s == 10
     assert ("--workers", "3") in zip(web.argv, web.argv[1:], strict=False)
     assert "--respawn-failed-workers" in web.argv
-    seed = plan[5]
+    seed = plan[6]
     assert isinstance(seed, Step)
     assert "{simulator_url}" in seed.argv
     assert site.address == "http://127.0.0.1:8000"

@@ -115,9 +115,9 @@ def test_a_name_may_come_again_in_another_object() -> None:
 def test_a_repeated_name_among_many_is_found_in_no_time() -> None:
     # While it looks, the whole process serves nobody: a body of 200 kB must not buy seconds of that.
     many = b",".join(b'"k%d":0' % number for number in range(20_000))
-    began = time.process_time()
+    began = time.thread_time()
     assert refused(b"{" + many + b',"z":1,"z":2}').param == "z"
-    assert time.process_time() - began < 0.5
+    assert time.thread_time() - began < 0.5
 
 
 @pytest.mark.parametrize(
@@ -129,11 +129,11 @@ def test_a_number_that_is_not_finite_is_named(number: bytes) -> None:
 
 
 def test_an_integer_of_five_thousand_digits_is_refused() -> None:
-    began = time.process_time()
+    began = time.thread_time()
     refused(b'{"max_tokens":' + b"9" * 5000 + b"}")
     refused(b'{"max_tokens":-' + b"9" * 5000 + b"}")
     refused(b'{"max_tokens":' + b"9" * 1_000_000 + b"}")
-    assert time.process_time() - began < 0.5
+    assert time.thread_time() - began < 0.5
 
 
 @pytest.mark.parametrize("opening", [b"[", b'{"a":'])

@@ -13,8 +13,8 @@ from django.utils import timezone
 from PIL import Image
 
 from accounts.ids import uuid7
+from accounts.key_services import issue_key
 from accounts.models import APIKey
-from accounts.services import issue_key
 from config.pictures import pictures_storage
 from gateway import picture_store
 from gateway.images.pictures import NotAPicture

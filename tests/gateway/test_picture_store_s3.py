@@ -14,8 +14,8 @@ from django.utils import timezone
 from moto.server import ThreadedMotoServer
 
 from accounts.ids import uuid7
+from accounts.key_services import issue_key
 from accounts.models import APIKey
-from accounts.services import issue_key
 from config.pictures import MEMORY_BYTES_MAX, pictures_storage
 from gateway.models import Picture
 from gateway.picture_store import (

@@ -11,7 +11,6 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 PACKAGES = ("accounts", "billing", "gateway", "config", "simulator", "benchmarks", "tests")
 FUNCTION_LINES_MAX = 70
 MODULE_LINES_MAX = 500
-PARAMETERS_MAX = 6
 
 
 def modules() -> Iterator[Path]:
@@ -19,6 +18,10 @@ def modules() -> Iterator[Path]:
         for path in sorted((ROOT / package).rglob("*.py")):
             if "migrations" not in path.parts:
                 yield path
+
+
+def modules_of(package: str) -> list[Path]:
+    return sorted((ROOT / package).rglob("*.py"))
 
 
 def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
@@ -81,6 +84,33 @@ def test_every_setting_is_documented() -> None:
     for first, rest in re.findall(r"`(TOLLGATE_EMAIL)_BACKEND`((?:, `_[A-Z]+`)+)", text):
         spoken |= {f"{first}{suffix}" for suffix in re.findall(r"`(_[A-Z]+)`", rest)}
     assert read - spoken == set()
+
+
+def test_every_command_and_job_is_documented() -> None:
+    from config.celery import app
+
+    text = (ROOT / "docs/operations.md").read_text()
+    commands = {path.stem for path in ROOT.glob("*/management/commands/[a-z]*.py")}
+    jobs = {entry["task"] for entry in app.conf.beat_schedule.values()}
+    assert "audit" in commands
+    assert {name for name in commands | jobs if f"`{name}`" not in text} == set()
+
+
+def test_every_template_and_icon_is_used() -> None:
+    """Beside those that allauth and Django look for by their own names."""
+    theirs = ("account/", "mfa/", "usersessions/", "allauth/")
+    folder = ROOT / "templates"
+    names = [p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()]
+    sources = [p for name in ("accounts", "billing", "gateway", "config") for p in modules_of(name)]
+    text = "\n".join(p.read_text() for p in [*sources, *folder.rglob("*.html")])
+    # "gateway/playground_{mode}.html" in Python, "icons/"|add:name in templates
+    begun = tuple(piece for piece in re.findall(r'f"([\w/]+)\{', text) if "/" in piece)
+    unused = [
+        name
+        for name in names
+        if name not in text and "/" in name and not name.startswith((*theirs, *begun))
+    ]
+    assert unused == []
 
 
 def test_every_endpoint_is_documented() -> None:

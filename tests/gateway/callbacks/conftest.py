@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from django.db import connections
 
+from accounts.key_services import issue_key
 from accounts.models import APIKey
-from accounts.services import issue_key
 from tests.billing.bank import orm_on
 from tests.gateway.receivers import Receiver, receiver
 from tests.people import People, make_people
@@ -17,11 +17,6 @@ from tests.world import World
 @pytest.fixture(autouse=True)
 def _loopback(settings: Any) -> None:
     settings.ALLOW_LOOPBACK_URLS = True
-
-
-@pytest.fixture
-def people(db: None) -> People:
-    return make_people()
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from django.db import connections
 from django.utils import timezone
 from standardwebhooks import WebhookVerificationError
 
+from accounts.key_services import issue_key
 from accounts.models import APIKey
-from accounts.services import issue_key
 from gateway import callbacks
 from gateway.callback_secrets import callback_secret, rotate_secret, signing_secrets
 from gateway.callbacks import (

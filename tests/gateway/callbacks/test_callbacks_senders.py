@@ -13,8 +13,8 @@ import time_machine
 from django.db import connections
 from django.utils import timezone
 
+from accounts.key_services import issue_key
 from accounts.models import APIKey, Group
-from accounts.services import issue_key
 from gateway import callbacks
 from gateway.addresses import UnsafeAddress
 from gateway.callback_secrets import callback_secret

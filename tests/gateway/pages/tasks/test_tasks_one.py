@@ -10,8 +10,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.ids import uuid7
+from accounts.key_services import issue_key
 from accounts.models import APIKey
-from accounts.services import issue_key
 from billing.models import Account, Price
 from gateway.models import CallRecord, Task
 from tests.gateway.task_rows import (
