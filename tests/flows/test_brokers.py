@@ -17,7 +17,7 @@ from tests.flows.task_processes import BEAT, CLOCK_WORKER, TASK_WORKER, Crew
 from tests.image_tasks import FLUX, GPT, TOPAZ, order_task, put_image_channels, read_task
 from tests.world import ROOT, World, free_port
 
-BLOCKS_AT_MOST_S = 3
+BLOCKS_AT_MOST_S = 6
 NUDGE = """
 import time, django; django.setup()
 import config.celery
