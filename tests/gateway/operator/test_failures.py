@@ -7,8 +7,10 @@ import pytest
 from django.db import connection
 from django.test import Client
 
+from accounts.ids import uuid7
 from accounts.key_services import issue_key
 from accounts.models import APIKey
+from gateway.models import CallRecord
 from gateway.operator import failures
 from gateway.operator.failures import read_failures
 from tests.gateway.operator.shop import add_channel, tried
@@ -85,8 +87,16 @@ def test_beyond_the_limit_only_the_newest_are_read(
 
 
 def test_the_index_of_failing_calls_serves_the_page(key: APIKey) -> None:
+    fine = tried(key)
+    same = {name: getattr(fine, name) for name in ("organization_id", "group_id", "created_at")}
+    CallRecord.objects.bulk_create(
+        CallRecord(id=uuid7(), api_key_id=key.pk, endpoint="x", status="completed", **same)
+        for _ in range(3000)
+    )
     with connection.cursor() as cursor:
-        cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute(
+            "ANALYZE gateway_callrecord"
+        )  # or the plan follows what other tests left behind
         cursor.execute(
             "EXPLAIN SELECT id FROM gateway_callrecord"
             " WHERE status IN ('upstream_failed', 'timed_out', 'lost', 'refused')"
