@@ -12,8 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.ids import uuid7
-from accounts.models import Change, Organization, User
-from accounts.services import create_organization
+from accounts.models import Change
 from billing import ledger, promotions
 from billing.models import Account, HoldOwner, Transfer
 from tests.billing import bank
@@ -244,49 +243,6 @@ def test_no_member_and_no_outsider_moves_credits(
     form = {"amount": "5", "operation_id": str(uuid4()), "step": "confirm"}
     assert client.post(url_of(people, verb), form).status_code == 404
     assert Account.objects.wallet_of(people.group).balance_nanos == 10 * USD
-
-
-def test_the_list_of_organizations_is_for_those_who_administer_one(
-    client: Client, people: People
-) -> None:
-    url = reverse("organizations")
-    assert client.get(url)["Location"] == f"/accounts/login/?next={url}"
-    client.force_login(people.bob)
-    assert client.get(url).status_code == 404
-    client.force_login(people.alice)
-    assert client.get(url)["Location"] == url_of(people, "organization")
-
-
-def test_an_admin_of_two_organizations_chooses(client: Client, people: People) -> None:
-    create_organization(people.alice, "Second")
-    client.force_login(people.alice)
-    html = client.get(reverse("organizations")).content.decode()
-    assert "Second" in html
-    assert "Arden Labs" in html
-    assert people.foreign_organization.name not in html
-
-
-def test_the_operator_finds_an_organization_by_a_part_of_its_name(
-    client: Client, people: People
-) -> None:
-    client.force_login(people.olga)
-    html = client.get(reverse("organizations"), {"name": "sons"}).content.decode()
-    assert "Crane &amp; Sons" in html
-    assert "Arden Labs" not in html
-    assert (
-        b"No organization of that name"
-        in client.get(reverse("organizations"), {"name": "%"}).content
-    )
-
-
-def test_a_long_list_of_organizations_says_that_it_is_cut(client: Client, people: People) -> None:
-    Organization.objects.bulk_create(
-        Organization(name=f"Tenant {index:03}") for index in range(101)
-    )
-    client.force_login(User.objects.get(pk=people.olga.pk))
-    html = client.get(reverse("organizations")).content.decode()
-    assert "There are more" in html
-    assert "Tenant 100" not in html
 
 
 # Adjusting, promoting, refunding: for operators
