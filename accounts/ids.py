@@ -13,15 +13,14 @@ LONGEST_CALL = timedelta(days=1)
 
 
 def uuid7() -> UUID:
-    """A version 7 UUID: 48 bits of milliseconds, then 74 random bits.
+    """A version 7 UUID: 48 bits of milliseconds, 12 of their fraction (RFC 9562, 6.2, method 3), then 62 random bits.
 
-    Rows keyed by it land at the end of their index, and a list ordered by it is ordered by time.
+    Rows keyed by it land at the end of their index, and a list ordered by it is ordered by time, to within 244 ns.
     """
-    random = int.from_bytes(os.urandom(10), "big")
-    head = (time.time_ns() // 1_000_000) << 80
-    middle = 0x7000_0000_0000_0000_0000 | (random & 0x0FFF_0000_0000_0000_0000)
-    tail = 0x8000_0000_0000_0000 | (random & 0x3FFF_FFFF_FFFF_FFFF)
-    return UUID(int=head | middle | tail)
+    milliseconds, rest = divmod(time.time_ns(), 1_000_000)
+    fraction = (rest << 12) // 1_000_000
+    random = int.from_bytes(os.urandom(8), "big") & 0x3FFF_FFFF_FFFF_FFFF
+    return UUID(int=milliseconds << 80 | 0x7 << 76 | fraction << 64 | 0x2 << 62 | random)
 
 
 def first_id_at(moment: datetime) -> UUID:
