@@ -11,7 +11,7 @@ from typing import Any, TypedDict, Unpack
 from uuid import UUID
 
 from django.conf import settings
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.exceptions import NON_FIELD_ERRORS, PermissionDenied, ValidationError
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -62,9 +62,12 @@ def issue_key(
     actor: User,
     name: str,
     operation_id: UUID | None = None,
+    *,
+    purpose: str = APIKey.Purpose.CALLER,
     **restrictions: Unpack[Restrictions],
 ) -> tuple[APIKey, str]:
-    """A new key of `actor` and its text. The text is not kept: show it once.
+    """A new key of `actor` and its text. The text is not kept: show it once. With the purpose `manage` it acts for him
+    in the management API, and calls no models.
 
     `operation_id` is the caller's random number for this issuing: with it, asking again issues nothing. Raises
     PermissionDenied for whoever does not belong to the group, ValidationError for restrictions that cannot be,
@@ -77,7 +80,9 @@ def issue_key(
         parts = (str(group.pk), str(actor.pk), str(operation_id))
         operation = keys.digest("\n".join(parts), settings.KEY_PEPPER)
         minted = _derive("issue", *parts)
-    key = APIKey(group=group, created_by=actor, name=name, operation_digest=operation)
+    key = APIKey(
+        group=group, created_by=actor, name=name, operation_digest=operation, purpose=purpose
+    )
     _put_text(key, minted)
     _put_restrictions(key, restrictions)
     try:
@@ -86,10 +91,16 @@ def issue_key(
     except IntegrityError:
         issued = APIKey.objects.filter(operation_digest=operation).first() if operation else None
         if issued is None:
-            raise
+            if Group.objects.filter(pk=group.pk, archived_at=None).exists():
+                raise
+            # A trigger refuses it, also where the group was deleted a moment ago.
+            gone = _("The group was deleted meanwhile: it takes no keys.")
+            raise ValidationError({NON_FIELD_ERRORS: gone}) from None
         is_new = timezone.now() - issued.created_at < REPEAT and _has_text(issued, minted)
         raise IssuedBefore(issued, minted.text if is_new else None) from None
     after = {"name": name, **_described(key, ("expires_at", *restrictions))}
+    if purpose != APIKey.Purpose.CALLER:
+        after["purpose"] = str(purpose)
     trail.record(actor, "key.issued", key, after=after, within=group)
     return key, minted.text
 
@@ -235,11 +246,14 @@ def rotate_key(
 
     The text before works on for `grace`, from nothing to GRACE_MAX; one from a rotation before that stops at once.
     `seen` is the public id that whoever decided had before him; asking again with its `operation_id` answers the same
-    text for as long as REPEAT. Raises RotatedMeanwhile, and ValidationError for a key that is not active.
+    text for as long as REPEAT. Raises RotatedMeanwhile, ValidationError for a key that is not active, and
+    PermissionDenied for a management key of somebody else: whoever had its text could do what its maker may.
     """
     if not timedelta() <= grace <= GRACE_MAX:
         raise ValueError(f"a grace period is at most {GRACE_MAX}")
     stored = APIKey.objects.select_for_update().get(pk=key.pk)
+    if stored.purpose == APIKey.Purpose.MANAGE and stored.created_by != actor:
+        raise PermissionDenied
     seen = seen or key.public_id
     now = timezone.now()
     if operation_id is None:
@@ -330,7 +344,9 @@ def _make_playground_key(group: Group, user: User, window: int) -> APIKey:
         # Another page of the same person was faster.
         found = _find_playground_key(group, user)
         if found is None:
-            raise
+            if Group.objects.filter(pk=group.pk, archived_at=None).exists():
+                raise
+            raise PermissionDenied from None
         return found
     return key
 

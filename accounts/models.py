@@ -237,11 +237,13 @@ class APIKey(Restricted):
 
     A rotation gives the row another text; the one before goes on working until `previous_until`, found by
     `previous_public_id`. `operation_digest` is that of the form that issued the key: sent twice, it issues one.
+    With the purpose `manage` it calls no models, but acts for its maker in the management API.
     """
 
     class Purpose(models.TextChoices):
         CALLER = "caller", _("Caller")
         PLAYGROUND = "playground", _("Playground")
+        MANAGE = "manage", _("Management")
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     group = models.ForeignKey(Group, on_delete=models.PROTECT, related_name="api_keys")
@@ -291,13 +293,18 @@ class APIKey(Restricted):
                 name="accounts_apikey_previous_whole",
             ),
             models.CheckConstraint(
-                condition=models.Q(purpose__in=["caller", "playground"]),
+                condition=models.Q(purpose__in=["caller", "playground", "manage"]),
                 name="accounts_apikey_purpose",
             ),
         ]
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def scope(self) -> str:
+        """`call` for what calls models, `manage` for the management API."""
+        return "manage" if self.purpose == self.Purpose.MANAGE else "call"
 
     @property
     def masked(self) -> str:

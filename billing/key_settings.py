@@ -12,31 +12,43 @@ from billing.limits import Limits, change_limits
 
 
 class KeySettings(NamedTuple):
-    """What its owner decides about a key."""
+    """What its owner decides about a key. `name` None: it stays as it is."""
 
-    name: str
+    name: str | None
     restrictions: Restrictions
     limits: Limits
 
 
 @transaction.atomic
 def issue(
-    group: Group, actor: User, settings: KeySettings, operation_id: UUID
+    group: Group,
+    actor: User,
+    settings: KeySettings,
+    operation_id: UUID | None,
+    *,
+    purpose: str = APIKey.Purpose.CALLER,
 ) -> tuple[APIKey, str]:
-    """A key with its limits from its first call on. Raises what `issue_key` and `set_limits` raise."""
+    """A key with its limits from its first call on. Raises what `issue_key` and `set_limits` raise.
+
+    A key with the purpose `manage` calls nothing: it has neither limits nor models.
+    """
     key, text = key_services.issue_key(
-        group, actor, settings.name, operation_id, **settings.restrictions
+        group, actor, settings.name or "", operation_id, purpose=purpose, **settings.restrictions
     )
-    change_limits(key, actor, **settings.limits)
+    if settings.limits:
+        change_limits(key, actor, **settings.limits)
     return key, text
 
 
 @transaction.atomic
 def change(key: APIKey, actor: User, settings: KeySettings) -> None:
     """Everything that is named, or nothing where one part of it cannot be."""
-    key_services.rename_key(key, actor, settings.name)
-    key_services.restrict_key(key, actor, **settings.restrictions)
-    change_limits(key, actor, **settings.limits)
+    if settings.name is not None:
+        key_services.rename_key(key, actor, settings.name)
+    if settings.restrictions:
+        key_services.restrict_key(key, actor, **settings.restrictions)
+    if settings.limits:
+        change_limits(key, actor, **settings.limits)
 
 
 @transaction.atomic

@@ -6,11 +6,12 @@ from collections.abc import Awaitable, Callable
 
 from accounts import keys
 from gateway.call import Caller
-from gateway.errors import Unauthorized
+from gateway.errors import Forbidden, Unauthorized
 from gateway.limits import check_address
 from gateway.wire import Wire
 
 CACHE_MAX = 20_000
+CALL = "call"
 STAND_IN_DIGEST = bytes(32)
 
 
@@ -34,6 +35,8 @@ class Authenticator:
         self._trust_proxy = trust_proxy
         self._cache: OrderedDict[str, Caller | None] = OrderedDict()
         self._changes = 0
+        self.cached = 0
+        self.looked_up = 0
 
     def forget(self, public_id: str) -> None:
         """Drop what is known of a key; `*` drops everything."""
@@ -43,9 +46,9 @@ class Authenticator:
         else:
             self._cache.pop(public_id, None)
 
-    async def authenticate(self, wire: Wire) -> Caller:
+    async def authenticate(self, wire: Wire, *, any_scope: bool = False) -> Caller:
         """The Caller of the request's key. Raises Unauthorized, for every reason the same; Forbidden for a good key
-        that may not be used from the client's address."""
+        that may not be used from the client's address, or manages (unless `any_scope`) instead of calling."""
         text = _key_text(wire)
         public_id = keys.public_id_of(text)
         caller = await self._caller_of(public_id) if public_id else None
@@ -56,13 +59,18 @@ class Authenticator:
         if caller.expires_at is not None and caller.expires_at <= time.time():
             raise Unauthorized
         check_address(caller, wire.client_address(self._trust_proxy))
+        if caller.scope != CALL and not any_scope:
+            message = "This key is for the management API (/api/v1) and calls no models."
+            raise Forbidden(message, code="key_scope")
         return caller
 
     async def _caller_of(self, public_id: str) -> Caller | None:
         if self._is_fresh() and public_id in self._cache:
             self._cache.move_to_end(public_id)
+            self.cached += 1
             return self._cache[public_id]
         changes = self._changes
+        self.looked_up += 1
         caller = await self._find(public_id)
         # A change that was announced while the query ran may be younger than its answer: use it, do not keep it.
         if changes == self._changes:

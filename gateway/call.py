@@ -28,8 +28,9 @@ def parse_call_id(text: str) -> UUID | None:
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
     """The authenticated key with its group and organization. Ids are UUID texts, `wallet_id` an account's id.
 
-    `expires_at` is the earlier of the key's and the group's. `allowed_models` and `allowed_networks` have one list for
-    each of the two that restricts them: every list must allow a call. `*_limit_id` is None without any limit.
+    `expires_at` is the earlier of the key's and the group's. `scope` is `call`, or `manage` for a key that calls no
+    models. `allowed_models` and `allowed_networks` have one list for each of the two that restricts them: every list
+    must allow a call. `*_limit_id` is None without any limit.
     """
 
     key_id: str
@@ -43,6 +44,7 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     organization_id: str
     organization_name: str
     wallet_id: int
+    scope: str = "call"
     key_limit_id: int | None = None
     group_limit_id: int | None = None
     allowed_models: tuple[tuple[str, ...], ...] = ()

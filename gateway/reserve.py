@@ -27,8 +27,8 @@ _UNPRINTABLE = re.compile("[^ -~]")
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """A call whose hold stands. `limit` is the most output tokens of each answer that may be asked of the provider,
-    None where the body's own limit, or the model's, fits the hold; `headers` are part of our answer from its start;
-    `channel_name` is set where only that channel can serve the call."""
+    None where the body's own limit, or the model's, fits the hold and the model; `headers` are part of our answer from
+    its start; `channel_name` is set where only that channel can serve the call."""
 
     call: Call
     prepared: Prepared
@@ -99,8 +99,13 @@ async def reserve(call: Call, prepared: Prepared, services: Services) -> Request
     try:
         result = await services.batcher.hold(hold)
     except MoneyUnknown:
+        services.metrics.counters["tollgate_holds_total", "unknown"] += 1
         raise _money_unknown() from None
     call.hold_nanos = result.granted_nanos
+    lowered = result.granted_nanos < hold.amount_nanos
+    granted = "lowered" if lowered else "granted"
+    held = granted if result.granted_nanos else result.refusal or "credits"
+    services.metrics.counters["tollgate_holds_total", held] += 1
     if result.granted_nanos == 0:
         if result.refusal not in ("", "credits"):
             raise refusal_error(result, hold.floor_nanos)
@@ -109,15 +114,18 @@ async def reserve(call: Call, prepared: Prepared, services: Services) -> Request
     dropped = prepared.dropped
     if dropped:
         headers.append((b"x-tollgate-dropped", _header_text(", ".join(dropped))))
-    each, lowered = bounds.output_each, result.granted_nanos < hold.amount_nanos
+    each, asked = bounds.output_each, prepared.ask.output_tokens
+    # Agents ask for 65,536 tokens out of habit, also of models that give less and refuse to be asked for more.
+    exceeds_model = prepared.ask.has_output and asked is not None and asked > each
     if lowered:
         each = _affordable(call, prepared, bounds, result)
+    if lowered or exceeds_model:
         headers.append((b"x-tollgate-max-tokens", str(each).encode()))
     outputs = prepared.ask.choices * prepared.ask.rounds
     call.output_tokens_max = each * outputs + prepared.ask.extra_output_tokens
     # Unknown to the provider too, or lowered: then only a limit in the body makes the worst case fit the hold.
-    must_be_set = lowered or call.model.max_completion_tokens is None
-    is_set = each == prepared.ask.output_tokens or not prepared.ask.has_output
+    must_be_set = lowered or exceeds_model or call.model.max_completion_tokens is None
+    is_set = each == asked or not prepared.ask.has_output
     return Request(
         call=call,
         prepared=prepared,

@@ -57,6 +57,7 @@ FIND_CALLER = """
            ))::float8 AS expires_at,
            g.id::text AS group_id, g.name AS group_name,
            o.id::text AS organization_id, o.name AS organization_name, w.id AS wallet_id,
+           CASE WHEN k.purpose = 'manage' THEN 'manage' ELSE 'call' END AS scope,
            kl.id AS key_limit_id, gl.id AS group_limit_id,
            ARRAY[k.allowed_models, g.allowed_models] AS allowed_models,
            ARRAY[k.allowed_networks, g.allowed_networks] AS allowed_networks

@@ -11,8 +11,8 @@ from gateway.wire import Wire
 
 
 async def get_me(wire: Wire, services: Services) -> None:
-    """The key, its group and its organization."""
-    caller = await services.authenticator.authenticate(wire)
+    """The key, its group and its organization. Answers keys of every scope."""
+    caller = await services.authenticator.authenticate(wire, any_scope=True)
     now = services.now()
     spent = await services.store.spent_by_key(caller.key_id, month_start(now))
     limits = await services.store.limits(caller, now)
@@ -22,7 +22,7 @@ async def get_me(wire: Wire, services: Services) -> None:
             "id": caller.key_id,
             "name": caller.key_name,
             "prefix": f"{caller.prefix}-v1-{caller.public_id}",
-            "scopes": ["call"],
+            "scopes": [caller.scope],
             "expires_at": None
             if expires_at is None
             else datetime.fromtimestamp(expires_at, UTC).isoformat(),

@@ -24,7 +24,7 @@ from gateway.models import CallRecord
 from gateway.pages import key_figures
 from gateway.pages.key_forms import AccessForm, KeyForm, NewKeyForm, RotationForm, add_errors
 from gateway.pages.keys import find_changeable_key, go_to
-from gateway.pages.snippets import snippet_context
+from gateway.pages.snippets import text_tabs
 
 LATEST_CALLS = 8
 
@@ -40,7 +40,9 @@ def key(request: MemberRequest, group_id: UUID, key_id: UUID) -> HttpResponse:
     frame = group_frame(request.user, found)
     figures = key_figures.read_figures(found, [one])[one.pk]
     context = frame | {"tab": "keys", "key": one, "figures": figures}
-    context["may_change"] = frame["manages"] or one.created_by_id == request.user.pk
+    is_mine = one.created_by_id == request.user.pk
+    context["may_change"] = frame["manages"] or is_mine
+    context["may_rotate"] = is_mine or one.purpose != APIKey.Purpose.MANAGE
     if context["may_change"]:
         context |= _details(request, one)
     return render(request, "gateway/key.html", context)
@@ -49,7 +51,9 @@ def key(request: MemberRequest, group_id: UUID, key_id: UUID) -> HttpResponse:
 def _details(request: MemberRequest, key: APIKey) -> dict[str, Any]:
     limit = key_figures.find_limit(key)
     calls = list(CallRecord.objects.filter(api_key=key).order_by("-id")[:LATEST_CALLS])
-    return snippet_context(request) | {
+    return {
+        "snippet_tabs": text_tabs(request),
+        "management_url": _management_url(request),
         "budgets": key_figures.budget_meters(limit),
         "rates": key_figures.rate_meters(limit),
         "last_minute_calls": key_figures.last_minute_calls(key),
@@ -72,7 +76,13 @@ def new_key(request: MemberRequest, group_id: UUID) -> HttpResponse:
         settings = KeySettings(form.cleaned_data["name"], form.restrictions(), form.limits())
         operation_id = form.cleaned_data["operation_id"]
         try:
-            made, text = key_settings.issue(found, request.user, settings, operation_id)
+            made, text = key_settings.issue(
+                found,
+                request.user,
+                settings,
+                operation_id,
+                purpose=form.cleaned_data["purpose"],
+            )
         except IssuedBefore as before:
             if before.text is None:
                 return _issued_before(request, before.key)
@@ -92,13 +102,19 @@ def _issued_before(request: MemberRequest, key: APIKey) -> HttpResponse:
     return go_to(request, reverse("key", args=[key.group_id, key.pk]))
 
 
+def _management_url(request: MemberRequest) -> str:
+    """What a management key can ask first."""
+    return request.build_absolute_uri(reverse("api_organizations"))
+
+
 @sensitive_variables("text", "context")
 def _show_text(
     request: MemberRequest, key: APIKey, text: str, *, is_rotation: bool = False
 ) -> HttpResponse:
     """The page with the text of a key that was just issued or rotated."""
-    context = group_frame(request.user, key.group) | snippet_context(request)
+    context = group_frame(request.user, key.group) | {"snippet_tabs": text_tabs(request, text)}
     context |= {"tab": "keys", "key": key, "secret": text, "is_rotation": is_rotation}
+    context["management_url"] = _management_url(request)
     return render(request, "gateway/key_issued.html", context)
 
 
@@ -132,6 +148,14 @@ def _show_form(
     return render(request, "gateway/key_form.html", context, status=status)
 
 
+def _why_not_rotated(request: MemberRequest, key: APIKey) -> str:
+    if key.state != "active":
+        return _("Only an active key can be rotated.")
+    if key.purpose == APIKey.Purpose.MANAGE and key.created_by_id != request.user.pk:
+        return _("A management key acts for its maker. Nobody else can rotate it.")
+    return ""
+
+
 @sensitive_variables("text")
 @require_http_methods(["GET", "HEAD", "POST"])
 @signed_in
@@ -141,8 +165,8 @@ def rotate_key(request: MemberRequest, group_id: UUID, key_id: UUID) -> HttpResp
     again who he is."""
     found = find_group(request, group_id)
     one = find_changeable_key(request, found, key_id)
-    if one.state != "active":
-        messages.error(request, _("Only an active key can be rotated."))
+    if refusal := _why_not_rotated(request, one):
+        messages.error(request, refusal)
         return go_to(request, reverse("key", args=[found.pk, one.pk]))
     form = RotationForm(request.POST or None, initial={"seen": one.public_id})
     if request.method == "POST" and form.is_valid():

@@ -178,15 +178,53 @@ def add_errors(form: AccessForm, error: ValidationError) -> None:
 
 
 class KeyForm(KeyNameForm, AccessForm):
-    """A key: a new one, or the one that is changed."""
+    """A key: a new one, or the one that is changed. One for the management API has nothing that is about calls; what
+    the form says of that, where it is hidden, is not looked at."""
 
-    field_order = ("name", "expiry", "last_day")
+    field_order = ("name", "purpose", "expiry", "last_day")
+
+    def __init__(self, data: Any = None, *, owner: APIKey | None = None) -> None:
+        super().__init__(data, owner=owner)
+        self.is_management = owner is not None and owner.purpose == APIKey.Purpose.MANAGE
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean()
+        if self.is_management:
+            for name in ("allowed_models", *LIMIT_NAMES):
+                self.errors.pop(name, None)
+        return cleaned
+
+    def restrictions(self) -> Restrictions:
+        if not self.is_management:
+            return super().restrictions()
+        values = self.cleaned_data
+        return Restrictions(
+            allowed_networks=values["allowed_networks"], expires_at=values["expires_at"]
+        )
+
+    def limits(self) -> Limits:
+        return Limits() if self.is_management else super().limits()
 
 
 class NewKeyForm(KeyForm):
     """A key that is issued once, however often the form is sent: `operation_id` is made with the form."""
 
+    purpose = forms.ChoiceField(
+        label=_("What it is for"),
+        required=False,
+        choices=[
+            (APIKey.Purpose.CALLER, _("Call models")),
+            (APIKey.Purpose.MANAGE, _("Manage (management API)")),
+        ],
+        initial=APIKey.Purpose.CALLER,
+        widget=forms.RadioSelect,
+    )
     operation_id = forms.UUIDField(widget=forms.HiddenInput, initial=uuid4)
+
+    def clean_purpose(self) -> str:
+        purpose: str = self.cleaned_data["purpose"] or APIKey.Purpose.CALLER
+        self.is_management = purpose == APIKey.Purpose.MANAGE
+        return purpose
 
 
 class RotationForm(forms.Form):

@@ -37,7 +37,7 @@ def keys(request: MemberRequest, group_id: UUID) -> HttpResponse:
     """The group's keys, newest first: those that work unless all are asked for. Others' keys show a member their
     names and figures alone."""
     found = find_group(request, group_id)
-    all_keys = APIKey.objects.filter(group=found, purpose=APIKey.Purpose.CALLER)
+    all_keys = APIKey.objects.filter(group=found).exclude(purpose=APIKey.Purpose.PLAYGROUND)
     form = KeyFilterForm(request.GET)
     wanted = form.cleaned_data if form.is_valid() else {}
     before, after = (parse_cursor(request.GET.get(name)) for name in ("before", "after"))
@@ -95,7 +95,7 @@ def find_changeable_key(request: MemberRequest, group: Group, key_id: UUID) -> A
     """The same of keys that people made. The playground's has an end and a text of its own making: with others it
     would go on where no list shows it."""
     key = find_manageable_key(request, group, key_id)
-    if key.purpose != APIKey.Purpose.CALLER:
+    if key.purpose == APIKey.Purpose.PLAYGROUND:
         raise Http404
     return key
 

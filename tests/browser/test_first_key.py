@@ -13,7 +13,7 @@ SECRET = re.compile(r"^tollgate-v1-[a-z0-9]{12}-[A-Za-z0-9]{43}$")
 def test_from_sign_up_to_a_key_that_is_shown_once(visitor: Visitor, site: Site) -> None:
     page = visitor.open()
     page.goto(site.root)
-    page.get_by_role("link", name="Create an account").click()
+    page.get_by_role("link", name="Get a key").first.click()
     page.get_by_label("Email").fill("fresh@example.com")
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign up").click()

@@ -1,5 +1,6 @@
 """Every way a call can end: what is billed, what is recorded, and that no hold stays behind."""
 
+import json
 import time
 from typing import Any
 
@@ -229,6 +230,23 @@ def test_usage_above_the_hold_takes_what_is_there_and_writes_off_the_rest(
     assert world.wallet(alice)["balance_nanos"] == 0
     assert call["amount_nanos"] == 50_000_000
     assert call["written_off_nanos"] == (10 * 5 + 9000 * 30) * 500 - 50_000_000
+
+
+@pytest.mark.parametrize(
+    ("asked", "sent"), [(1_000_000, 128_000), (128_000, 128_000), (9_999, 9_999)]
+)
+def test_a_limit_above_what_the_model_gives_is_lowered_to_it(
+    world: World, patient: GatewayProcess, asked: int, sent: int
+) -> None:
+    alice = world.add_tenant("Alice", balance="10")
+    request = {"model": "gpt-5.5", "messages": QUESTION, "max_completion_tokens": asked}
+    with client(patient, alice) as http:
+        answer = http.post("/v1/chat/completions", json=request)
+    assert answer.status_code == 200
+    said = answer.headers.get("x-tollgate-max-tokens")
+    assert said == (str(sent) if sent < asked else None)
+    body = world.simulator.requests(call_id=answer.headers["x-request-id"])[-1]["body"]
+    assert (json.loads(body) if isinstance(body, str) else body)["max_completion_tokens"] == sent
 
 
 def test_a_small_wallet_lowers_the_limit_instead_of_refusing(

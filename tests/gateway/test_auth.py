@@ -15,7 +15,7 @@ from gateway import auth
 from gateway.auth import Authenticator
 from gateway.call import Caller, new_call_id
 from gateway.envelopes import openai_envelope
-from gateway.errors import Unauthorized
+from gateway.errors import Forbidden, Unauthorized
 from gateway.wire import Wire
 
 PEPPER = b"pepper of these tests"
@@ -38,7 +38,7 @@ class Directory:
             await self.during()
         return found
 
-    def issue(self, expires_at: float | None = None) -> str:
+    def issue(self, expires_at: float | None = None, scope: str = "call") -> str:
         minted = keys.mint("tollgate")
         self.callers[minted.public_id] = Caller(
             key_id=str(uuid4()),
@@ -52,6 +52,7 @@ class Directory:
             organization_id=str(uuid4()),
             organization_name="An organization",
             wallet_id=1,
+            scope=scope,
         )
         return minted.text
 
@@ -305,3 +306,12 @@ def test_a_key_of_another_public_id_does_not_open_this_one(directory: Directory)
     mixed = "-".join([*mine.split("-")[:3], yours.split("-")[3]])
     assert directory.refuses(mixed)
     assert directory.ask(mine).public_id == public_id(mine)
+
+
+def test_a_management_key_calls_nothing_but_says_who_it_is(directory: Directory) -> None:
+    key = directory.issue(scope="manage")
+    with pytest.raises(Forbidden) as refusal:
+        directory.ask(key)
+    assert refusal.value.code == "key_scope"
+    caller = asyncio.run(directory.authenticator.authenticate(wire(key), any_scope=True))
+    assert caller.scope == "manage"

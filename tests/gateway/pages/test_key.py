@@ -6,13 +6,16 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.core.exceptions import PermissionDenied
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
 from accounts import key_services, keys
 from accounts.key_services import issue_key, playground_key
-from accounts.models import APIKey, Change
+from accounts.models import APIKey, Change, Group
+from accounts.views import find_group
+from billing.archiving import archive_group
 from billing.models import Limit
 from gateway.models import Model
 from tests.gateway.call_rows import record
@@ -115,6 +118,29 @@ def test_a_form_that_is_sent_twice_shows_one_key_twice(client: Client, people: P
     assert late.redirect_chain == [(url_of("key", people, made), 302)]
     assert "has issued “laptop” already" in late.content.decode()
     assert not SECRET.search(late.content.decode())
+
+
+def test_a_group_that_is_deleted_in_that_very_instant_takes_no_key(
+    client: Client, people: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def find_and_lose(request: Any, group_id: Any) -> Group:
+        found = find_group(request, group_id)
+        archive_group(Group.objects.get(pk=group_id), actor=people.alice)
+        return found
+
+    monkeypatch.setattr("gateway.pages.key.find_group", find_and_lose)
+    client.force_login(people.bob)
+    answer = client.post(url_of("new_key", people), fields())
+    assert answer.status_code == 422
+    assert "The group was deleted meanwhile" in answer.content.decode()
+    assert not APIKey.objects.exists()
+
+
+def test_a_group_that_was_deleted_has_no_key_for_the_playground(people: People) -> None:
+    group = Group.objects.get(pk=people.group.pk)
+    archive_group(people.group, actor=people.alice)
+    with pytest.raises(PermissionDenied):
+        playground_key(group, people.bob)
 
 
 @pytest.mark.parametrize("name", ["new_key", "edit_key", "rotate_key", "key"])
