@@ -13,6 +13,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from accounts.forms import one_line
 from accounts.models import User
 from accounts.security_sessions import end_session, list_sessions
+from accounts.services import rename_user
 from accounts.views import MemberRequest, signed_in
 
 
@@ -41,7 +42,7 @@ def profile(request: MemberRequest) -> HttpResponse:
         request.POST if request.method == "POST" else None, initial={"name": request.user.name}
     )
     if request.method == "POST" and form.is_valid():
-        User.objects.filter(pk=request.user.pk).update(name=form.cleaned_data["name"])
+        rename_user(request.user, form.cleaned_data["name"])
         messages.success(request, gettext("Saved."))
         return redirect("profile")
     return render(

@@ -115,6 +115,17 @@ def lock_user(user: User) -> User:
 
 
 @transaction.atomic
+def rename_user(user: User, name: str) -> None:
+    """What others read about him; empty: his address. Only he says it himself."""
+    locked = lock_user(user)
+    before, after = trail.differences({"name": locked.name}, {"name": name})
+    if after:
+        user.name = name
+        user.save(update_fields=["name"])
+        trail.record(user, "user.renamed", user, before=before, after=after)
+
+
+@transaction.atomic
 def rename_organization(organization: Organization, name: str, *, actor: User) -> None:
     """Call it something else."""
     locked = lock_organization(organization)

@@ -7,6 +7,8 @@ form.
 
 import re
 
+from billing.faults import Fault
+
 NANOS_PER_USD = 10**9
 BIGINT_MIN = -(2**63)
 BIGINT_MAX = 2**63 - 1
@@ -27,24 +29,24 @@ def parse_usd(text: str) -> int:
     even where they are zeros, and for amounts outside BIGINT.
     """
     if not isinstance(text, str):
-        raise ValueError(f"a USD amount must be text, not {type(text).__name__}")
+        raise Fault("a USD amount must be text, not %(kind)s", kind=type(text).__name__)
     match = _AMOUNT.fullmatch(text) if len(text) <= _LONGEST_TEXT else None
     if match is None:
-        raise ValueError(f"not a decimal USD amount: {text[:_LONGEST_TEXT]!r}")
+        raise Fault("not a decimal USD amount: %(text)s", text=repr(text[:_LONGEST_TEXT]))
     sign, whole, fraction, exponent = match.groups(default="")
     decimals = len(fraction) - int(exponent or 0)
     if decimals > _NANO_DECIMALS:
-        raise ValueError(f"more than {_NANO_DECIMALS} decimals: {text!r}")
+        raise Fault("more than %(most)d decimals: %(text)s", most=_NANO_DECIMALS, text=repr(text))
     digits = int(whole + fraction)
     shift = _NANO_DECIMALS - decimals
     # Checked before the power is taken: "1e9999" must not build a number of ten thousand digits.
     if shift > _BIGINT_DIGITS:
-        raise ValueError(f"the exponent does not fit: {text!r}")
+        raise Fault("the exponent does not fit: %(text)s", text=repr(text))
     nanos: int = digits * 10**shift
     if sign:
         nanos = -nanos
     if not BIGINT_MIN <= nanos <= BIGINT_MAX:
-        raise ValueError(f"outside the range of an amount: {text!r}")
+        raise Fault("outside the range of an amount: %(text)s", text=repr(text))
     return nanos
 
 

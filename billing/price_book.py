@@ -16,6 +16,7 @@ from typing import Final, Literal, NamedTuple
 
 import msgspec
 
+from billing.faults import Fault
 from billing.money import parse_usd
 from billing.picture_pricing import parse_bucket
 from billing.pricing import MILLION, Rate, RateTable, Tier, check_tables
@@ -70,7 +71,7 @@ charged for, besides the `image[KEY]` and `request[KEY]` of picture_pricing; the
 as listed, and no usage fills them."""
 
 
-class PriceBookError(ValueError):
+class PriceBookError(Fault):
     """The file cannot be read as a price book; the message names the entry."""
 
 
@@ -143,13 +144,17 @@ class _Label(msgspec.Struct, frozen=True):
 
 def read_price_book(path: Path = DEFAULT_PATH) -> tuple[ModelEntry, ...]:
     """The models of the book, in the order of the file. Raises PriceBookError or OSError."""
-    text = path.read_bytes()
+    return parse_price_book(path.read_bytes(), path.name)
+
+
+def parse_price_book(text: bytes, name: str) -> tuple[ModelEntry, ...]:
+    """The same of a book that came as bytes; errors call it `name`. Raises PriceBookError."""
     try:
         # msgspec keeps the last of two equal keys; a rate given twice must not be settled by order.
         json.loads(text, object_pairs_hook=_refuse_repeated_keys)
         book = msgspec.json.decode(text, type=_RawBook)
     except ValueError as error:
-        raise PriceBookError(f"{path.name}: {error}") from error
+        raise PriceBookError("%(where)s: %(why)s", where=name, why=error) from error
     entries = tuple(_read_model(raw, index) for index, raw in enumerate(book.models))
     _refuse_shared_names(entries)
     return entries
@@ -163,7 +168,7 @@ def _read_model(raw: msgspec.Raw, index: int) -> ModelEntry:
         _check_model(model)
         prices = tuple(_read_price(price, model.source) for price in model.prices)
     except ValueError as error:
-        raise PriceBookError(f"{label}: {error}") from error
+        raise PriceBookError("%(where)s: %(why)s", where=label, why=error) from error
     return ModelEntry(
         name=model.name,
         upstream_name=model.upstream_name or model.name.partition("/")[2],
@@ -179,26 +184,26 @@ def _read_model(raw: msgspec.Raw, index: int) -> ModelEntry:
 
 def _check_model(model: _RawModel) -> None:
     if not _NAME.fullmatch(model.name) or len(model.name) > _LONGEST_NAME:
-        raise ValueError("the name is not of the form provider/model")
+        raise Fault("the name is not of the form provider/model")
     if model.upstream_name and not _UPSTREAM_NAME.fullmatch(model.upstream_name):
-        raise ValueError(f"upstream_name {model.upstream_name!r} is not a model name")
+        raise Fault("upstream_name %(name)s is not a model name", name=repr(model.upstream_name))
     for alias in model.aliases:
         if not _ALIAS.fullmatch(alias) or len(alias) > _LONGEST_NAME:
-            raise ValueError(f"alias {alias!r} is not a model name")
+            raise Fault("alias %(name)s is not a model name", name=repr(alias))
     for limit in (model.context_length, model.max_completion_tokens):
         if limit is not None and limit <= 0:
-            raise ValueError("a limit of tokens must be positive, or null where unknown")
+            raise Fault("a limit of tokens must be positive, or null where unknown")
     if not 0 < len(model.source) <= _LONGEST_SOURCE:
-        raise ValueError("the source is missing or too long")
+        raise Fault("the source is missing or too long")
     if not model.prices:
-        raise ValueError("no price")
+        raise Fault("no price")
     if len({price.effective_from for price in model.prices}) != len(model.prices):
-        raise ValueError("two prices from the same day")
+        raise Fault("two prices from the same day")
 
 
 def _read_price(price: _RawPrice, source: str) -> PriceEntry:
     if len(price.source) > _LONGEST_SOURCE:
-        raise ValueError("the source of a price is too long")
+        raise Fault("the source of a price is too long")
     tables = tuple(_read_table(table, price.sell_bps) for table in price.tables)
     check_tables(tables)
     return PriceEntry(
@@ -212,19 +217,23 @@ def _read_price(price: _RawPrice, source: str) -> PriceEntry:
 
 def _read_table(table: _RawTable, sell_bps: int) -> RateTable:
     rates: dict[str, Rate] = {}
-    where = f"{table.tier} table above {table.above_input_tokens}"
+    where = Fault(
+        "%(tier)s table above %(tokens)d", tier=table.tier, tokens=table.above_input_tokens
+    )
     for per, texts in ((MILLION, table.per_million), (1, table.per_unit)):
         for bucket, text in texts.items():
             try:
                 _check_unit(bucket, per)
                 rates[bucket] = Rate(parse_usd(text), per, sell_bps)
             except ValueError as error:
-                raise ValueError(f"{where}, {bucket}: {error}") from error
+                at = Fault("%(table)s, %(bucket)s", table=where, bucket=bucket)
+                raise Fault("%(where)s: %(why)s", where=at, why=error) from error
     if not rates:
-        raise ValueError(f"{where}: no rates")
+        raise Fault("%(where)s: %(why)s", where=where, why=Fault("no rates"))
     if len({keyed.unit for name in rates if (keyed := parse_bucket(name))}) > 1:
         # One key would have two prices, and which of them applies would be a matter of order.
-        raise ValueError(f"{where}: rates per image and per request do not go together")
+        why = Fault("rates per image and per request do not go together")
+        raise Fault("%(where)s: %(why)s", where=where, why=why)
     return RateTable(table.tier, table.above_input_tokens, rates)
 
 
@@ -233,16 +242,16 @@ def _check_unit(name: str, per: int) -> None:
     if bucket is None and (keyed := parse_bucket(name)) is not None:
         bucket = Bucket(name, keyed.unit, 1)
     if bucket is None:
-        raise ValueError("unknown bucket")
+        raise Fault("unknown bucket")
     # A rate in the wrong group would be wrong by a factor of a million.
     if bucket.per != per:
-        raise ValueError(f"a rate in {bucket.unit}s is per {bucket.per}, not per {per}")
+        raise Fault("the rate is per %(right)d, not per %(wrong)d", right=bucket.per, wrong=per)
 
 
 def _refuse_repeated_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise ValueError(f"a key is repeated in {found.get('name', sorted(found))}")
+        raise Fault("a key is repeated in %(where)s", where=found.get("name", sorted(found)))
     return found
 
 
@@ -252,5 +261,6 @@ def _refuse_shared_names(entries: tuple[ModelEntry, ...]) -> None:
     for entry in entries:
         for name in (entry.name, *entry.aliases):
             if name in owners:
-                raise PriceBookError(f"{entry.name}: {name} is taken by {owners[name]}")
+                why = Fault("%(name)s is taken by %(owner)s", name=name, owner=owners[name])
+                raise PriceBookError("%(where)s: %(why)s", where=entry.name, why=why)
             owners[name] = entry.name

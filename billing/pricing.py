@@ -6,33 +6,29 @@ common denominator 10**6 x 10**4, and rounds the sum once, half-even.
 
 Which rate a bucket takes, first where the vendor's table says nothing about it:
 
-- cached_input, cache_write -> input: no discount and no surcharge is listed, so these tokens are
-  what they would be without a cache.
-- cache_write_1h -> cache_write -> input: a write is at least a write; only some vendors sell two
-  lifetimes.
-- audio_input, image_input -> input, and audio_output, image_output -> output: vendors that list one
-  price for tokens sell every modality at it.
+- cached_input, cache_write -> input: no discount and no surcharge is listed, so these tokens are what they would be
+  without a cache.
+- cache_write_1h -> cache_write -> input: a write is at least a write; only some vendors sell two lifetimes.
+- audio_input, image_input -> input, and audio_output, image_output -> output: vendors that list one price for tokens
+  sell every modality at it.
 - cached_image_input -> image_input -> input: as for cached_input.
-- reasoning_output -> output: reasoning is output. Where the table lists it, the output line counts
-  what is left of the output and reasoning has its own line; else it stays inside the output line.
+- reasoning_output -> output: reasoning is output. Where the table lists it, the output line counts what is left of
+  the output and reasoning has its own line; else it stays inside the output line.
 - images have no fallback: a picture is not a number of tokens.
 
 A rate that is listed as 0 is a price, not a gap. Where not even a fallback exists, MissingRate.
 
-Long context: the table with the greatest threshold BELOW the call's total input applies to the
-whole call (vendors: "applies once input exceeds"), so exactly 200,000 tokens still take the table
-under it.
+Long context: the table with the greatest threshold BELOW the call's total input applies to the whole call (vendors:
+"applies once input exceeds"), so exactly 200,000 tokens still take the table under it.
 
-Service tiers (flex, priority) and gaps: vendors list no long-context rates for them, and some list
-only plain input and output. Both gaps close towards the dearer side, since the vendor will bill us
-something:
+Service tiers (flex, priority) and gaps: vendors list no long-context rates for them, and some list only plain input
+and output. Both gaps close towards the dearer side, since the vendor will bill us something:
 
-- once the standard tier has a table for a longer context than the service tier lists, each bucket
-  takes the dearer of the service tier's rate and the standard long-context rate;
-- a bucket that the applying table leaves out, while another table that applies to the call
-  (standard, or for a shorter context) sells it dearer than what it would fall back on there, never
-  falls below that rate. Without this, pictures at 30 USD would be sold at the text rate of 1.25
-  through a silent flex table.
+- once the standard tier has a table for a longer context than the service tier lists, each bucket takes the dearer of
+  the service tier's rate and the standard long-context rate;
+- a bucket that the applying table leaves out, while another table that applies to the call (standard, or for a
+  shorter context) sells it dearer than what it would fall back on there, never falls below that rate. Without this,
+  pictures at 30 USD would be sold at the text rate of 1.25 through a silent flex table.
 """
 
 from collections.abc import Mapping, Sequence
@@ -43,6 +39,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from billing.faults import Fault
 from billing.money import divide_half_even, format_scaled
 
 Basis = Literal["reported", "counted", "estimated"]
@@ -178,12 +175,17 @@ class Rate(msgspec.Struct, frozen=True):
     sell_bps: int
 
     def __post_init__(self) -> None:
-        if not 0 <= self.list_nanos <= MAX_LIST_NANOS:
-            raise ValueError(f"list_nanos {self.list_nanos} is not within 0..{MAX_LIST_NANOS}")
+        _check_within("list_nanos", self.list_nanos, MAX_LIST_NANOS)
         if self.per not in (1, MILLION):
             raise ValueError(f"per {self.per} is neither 1 nor {MILLION}")
-        if not 0 <= self.sell_bps <= MAX_SELL_BPS:
-            raise ValueError(f"sell_bps {self.sell_bps} is not within 0..{MAX_SELL_BPS}")
+        _check_within("sell_bps", self.sell_bps, MAX_SELL_BPS)
+
+
+def _check_within(name: str, value: int, most: int) -> None:
+    if not 0 <= value <= most:
+        raise Fault(
+            "%(name)s %(value)d is not within 0..%(most)d", name=name, value=value, most=most
+        )
 
 
 class RateTable(msgspec.Struct, frozen=True):
@@ -256,12 +258,12 @@ def check_tables(tables: Sequence[RateTable]) -> None:
     """Raise ValueError unless each tier, and standard, has one table at 0 and no two alike."""
     seen = {(table.tier, table.above_input_tokens) for table in tables}
     if len(seen) != len(tables):
-        raise ValueError("two tables for the same tier and threshold")
+        raise Fault("two tables for the same tier and threshold")
     for tier in dict.fromkeys(["standard", *(table.tier for table in tables)]):
         if (tier, 0) not in seen:
-            raise ValueError(f"the {tier} tier has no table for calls of any length")
+            raise Fault("the %(tier)s tier has no table for calls of any length", tier=tier)
     if any(table.above_input_tokens < 0 for table in tables):
-        raise ValueError("above_input_tokens cannot be negative")
+        raise Fault("above_input_tokens cannot be negative")
 
 
 def charge_usage(price: Price, usage: Usage, tier: str = "standard") -> Charge:

@@ -4,10 +4,12 @@ from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from billing.money import NANOS_PER_USD
+from billing.money import NANOS_PER_USD, divide_half_even
 from billing.presentation import dollars, share_of_list
 
 register = template.Library()
+
+CENT = NANOS_PER_USD // 100
 
 
 @register.filter
@@ -23,10 +25,17 @@ def usd_whole(nanos: int) -> str:
 
 
 @register.filter
-def usd_cents(nanos: int) -> str:
-    """An average, cut to cents; below a cent it is exact."""
-    cents = nanos - nanos % (NANOS_PER_USD // 100)
-    return dollars(cents or nanos)
+def usd_cents(nanos: int) -> SafeString:
+    """A sum to the cent, half to even, with the exact amount in its title. Below a cent it is exact."""
+    cents = divide_half_even(nanos, CENT)
+    exact = dollars(nanos)
+    if nanos and not cents:
+        return format_html('<span class="money">{}</span>', exact)
+    sign = "−" if cents < 0 else ""
+    whole, rest = divmod(abs(cents), 100)
+    return format_html(
+        '<span class="money" title="{}">{}</span>', exact, f"{sign}${whole:,}.{rest:02d}"
+    )
 
 
 @register.filter

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import httpx
 import msgspec
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from billing.models import Price
 from gateway.models import Channel, Model
@@ -22,7 +23,6 @@ ANSWER_BYTES_MAX = 256 * 1024
 TEXT_CHARS_MAX = 500
 # Enough for a word. The Responses API takes no less than 16 (OpenAI, API reference, `max_output_tokens`).
 OUTPUT_TOKENS = 16
-TOO_LATE = "no answer in time"
 PROMPT = "Answer with the word OK."
 # Which surfaces serve a mode, the one to be asked first.
 SURFACES = {
@@ -131,12 +131,25 @@ def _send(
             )
             with contextlib.closing(client.send(request, stream=True)) as response:
                 answer, is_late = _read(response, deadline)
-                return response.status_code, answer, TOO_LATE if is_late else ""
-        except httpx.TimeoutException as error:
-            return None, b"", f"{TOO_LATE} ({type(error).__name__})"
+                return response.status_code, answer, _say_late() if is_late else ""
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            # The library's words may quote the address, and some vendors' addresses hold the key.
-            return None, b"", f"{type(error).__name__}: {str(error)[:200]}"
+            return None, b"", _say_broken(error)
+
+
+def _say_late() -> str:
+    return _("There was no whole answer within %(seconds)d seconds.") % {"seconds": TIMEOUT_S}
+
+
+def _say_broken(error: httpx.HTTPError | httpx.InvalidURL) -> str:
+    # The library's words may quote the address, and some vendors' addresses hold the key.
+    detail = {"detail": f"{type(error).__name__}: {str(error)[:200]}"}
+    if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
+        return _("No connection was made (%(detail)s).") % detail
+    if isinstance(error, httpx.TimeoutException):
+        return _say_late()
+    if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol):
+        return _("The address cannot be called (%(detail)s).") % detail
+    return _("The connection broke (%(detail)s).") % detail
 
 
 def _read(response: httpx.Response, deadline: float) -> tuple[bytes, bool]:

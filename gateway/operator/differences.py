@@ -4,12 +4,16 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from allauth.mfa.models import Authenticator
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from accounts import dates
+from accounts.models import APIKey, GroupMembership, Membership
 from billing.presentation import dollars, share_of_list
+from billing.promotion_models import CodeBatch
+from gateway.models import WebhookEndpoint, WebhookEvent
 
 LABELS: Mapping[str, Any] = {
     "aliases": gettext_lazy("Aliases"),
@@ -34,6 +38,7 @@ LABELS: Mapping[str, Any] = {
     "role": gettext_lazy("Role"),
     "sell_bps": gettext_lazy("Share of list price"),
     "source": pgettext_lazy("of a price", "Source"),
+    "stopped_why": gettext_lazy("Reason"),
     "upstream_name": gettext_lazy("Name at the provider"),
     "weight": gettext_lazy("Weight"),
     "day_nanos": gettext_lazy("Credits per day"),
@@ -48,6 +53,10 @@ LABELS: Mapping[str, Any] = {
     "call": gettext_lazy("Call"),
     "channel": gettext_lazy("Channel"),
     "count": gettext_lazy("Number of codes"),
+    "days": gettext_lazy("Days"),
+    "description": gettext_lazy("Description"),
+    "dialect": gettext_lazy("Dialect"),
+    "events": gettext_lazy("Events"),
     "credit_line_nanos": gettext_lazy("Credit line"),
     "disabled": gettext_lazy("Codes disabled"),
     "groups": gettext_lazy("Groups"),
@@ -55,7 +64,9 @@ LABELS: Mapping[str, Any] = {
     "keys": gettext_lazy("Keys revoked"),
     "keys_revoked": gettext_lazy("Keys revoked"),
     "kind": gettext_lazy("Kind"),
+    "kinds": gettext_lazy("Second factors"),
     "last_four": gettext_lazy("Ends in"),
+    "members": gettext_lazy("Members"),
     "mode": gettext_lazy("Mode"),
     "note": gettext_lazy("Note"),
     "previous_until": gettext_lazy("Old secret works until"),
@@ -67,6 +78,27 @@ LABELS: Mapping[str, Any] = {
     "recipients": gettext_lazy("Receivers of mail"),
     "thresholds_nanos": gettext_lazy("Thresholds"),
     "webhook": gettext_lazy("Webhook"),
+}
+MODES: Mapping[str, Any] = {
+    "chat": gettext_lazy("Chat"),
+    "responses": gettext_lazy("Responses"),
+    "embedding": gettext_lazy("Embeddings"),
+    "audio_speech": gettext_lazy("Speech"),
+    "audio_transcription": gettext_lazy("Transcription"),
+    "image_generation": gettext_lazy("Images"),
+    "image_upscale": gettext_lazy("Upscaling"),
+}
+_ROLES = dict([*Membership.Role.choices, *GroupMembership.Role.choices])
+# Values that are words of the program, by the field that has them. `groups` maps the names of groups to roles.
+WORDS: Mapping[str, Mapping[str, Any]] = {
+    "groups": _ROLES,
+    "kind": dict(CodeBatch.Kind.choices),
+    "events": dict(WebhookEvent.Type.choices),
+    "kinds": dict(Authenticator.Type.choices),
+    "mode": MODES,
+    "purpose": dict(APIKey.Purpose.choices),
+    "role": _ROLES,
+    "stopped_why": dict(WebhookEndpoint.Stopped.choices),
 }
 MOMENT_SUFFIXES = ("_at", "_from", "_until", "_on")
 VALUE_CHARS_MAX = 300
@@ -109,7 +141,7 @@ def _spelled(name: str) -> str:
 
 def _items(name: str, value: Any) -> list[str]:
     if isinstance(value, dict):
-        return [f"{key} → {_text('', item)}" for key, item in value.items()]
+        return [f"{key} → {_text(name, item)}" for key, item in value.items()]
     return [_text(name, item) for item in value] if isinstance(value, list) else []
 
 
@@ -124,7 +156,8 @@ def _text(name: str, value: Any) -> str:
         return share_of_list(value) if name.endswith("_bps") else f"{value:,}"
     if isinstance(value, str) and name.endswith(MOMENT_SUFFIXES):
         return _moment(value)
-    return str(value)[:VALUE_CHARS_MAX]
+    words = WORDS.get(name, {}).get(value) if isinstance(value, str) else None
+    return str(words or value)[:VALUE_CHARS_MAX]
 
 
 def _moment(text: str) -> str:

@@ -22,12 +22,12 @@ TRIES_MIN = 3
 # A try counts against its channel where the provider did not do its part: no connection, no answer in time, a status
 # that speaks of it or of our account there, or a stream that broke. What it refuses for the caller's sake (400, 422)
 # does not.
-READ = """
+JUDGED = """
 WITH recent AS (
-    SELECT id, created_at, status, error_code, error_message, attempts
+    SELECT id, model, created_at, status, error_code, error_message, attempts
     FROM gateway_callrecord WHERE id >= %(since)s ORDER BY id DESC LIMIT %(most)s
 ), tries AS (
-    SELECT r.id, r.created_at, t.value ->> 'channel' AS channel, (t.value ->> 'ms')::int AS ms,
+    SELECT r.id, r.model, r.created_at, t.value ->> 'channel' AS channel, (t.value ->> 'ms')::int AS ms,
            (t.value ->> 'status')::int AS status, t.value ->> 'error' AS error,
            t.n = jsonb_array_length(r.attempts) AS is_last, r.status AS ended, r.error_message
     FROM recent r CROSS JOIN LATERAL jsonb_array_elements(r.attempts) WITH ORDINALITY t(value, n)
@@ -36,6 +36,8 @@ WITH recent AS (
            OR (is_last AND ended IN ('upstream_failed', 'timed_out') AND (status IS NULL OR status < 300)) AS failed
     FROM tries
 )
+"""
+READ = f"""{JUDGED}
 SELECT channel, count(*) AS tries, count(*) FILTER (WHERE coalesce(failed, false)) AS failures,
        percentile_disc(0.5) WITHIN GROUP (ORDER BY ms) FILTER (WHERE NOT coalesce(failed, false)) AS p50_ms,
        percentile_disc(0.95) WITHIN GROUP (ORDER BY ms) FILTER (WHERE NOT coalesce(failed, false)) AS p95_ms,
@@ -44,7 +46,7 @@ SELECT channel, count(*) AS tries, count(*) FILTER (WHERE coalesce(failed, false
            FILTER (WHERE coalesce(failed, false)))[1] AS failed_with,
        (array_agg(status ORDER BY id DESC) FILTER (WHERE coalesce(failed, false)))[1] AS failed_status
 FROM judged GROUP BY channel
-"""
+"""  # noqa: S608 - made of constants
 COUNT = """
 SELECT count(*), min(created_at) FROM (
     SELECT created_at FROM gateway_callrecord WHERE id >= %(since)s ORDER BY id DESC LIMIT %(most)s

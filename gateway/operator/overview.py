@@ -19,12 +19,12 @@ from accounts.models import Organization
 from accounts.views import MemberRequest
 from billing.models import Account, Transfer
 from billing.presentation import dollars
+from billing.templatetags.money import usd_cents
 from gateway.models import Channel
 from gateway.operator.access import operator_only
 from gateway.operator.costs import Spent, read_spent
 from gateway.pages.charts import Chart, Label, Row, Unit, draw_bars
 from gateway.provisioning import channel_label
-from gateway.templatetags.operator import usd_cents
 from gateway.usage_analytics import (
     By,
     Scope,

@@ -14,9 +14,11 @@ from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts import trail
+from accounts.forms import one_line
 from accounts.membership_services import deactivate_user, reactivate_user
 from accounts.models import APIKey, Change, GroupMembership, Membership, User
 from accounts.reauthentication import recently_authenticated
+from accounts.second_factors import remove_second_factors
 from accounts.security_mfa import has_second_factor
 from accounts.views import MemberRequest
 from gateway.operator.access import operator_only
@@ -67,11 +69,30 @@ def people(request: MemberRequest) -> HttpResponse:
     return render(request, "operator/people.html", context)
 
 
+class SecondFactorForm(forms.Form):
+    """Why somebody's second factors are taken away."""
+
+    reason = forms.CharField(
+        label=gettext_lazy("Reason"),
+        max_length=300,
+        help_text=gettext_lazy(
+            "How you made sure that it is this person. It stands in the audit trail."
+        ),
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
+
+    def clean_reason(self) -> str:
+        return one_line(self.cleaned_data["reason"])
+
+
 @require_safe
 @operator_only
 def person(request: MemberRequest, user_id: int) -> HttpResponse:
     """One user: where he belongs, his keys, and what he did last."""
-    found = get_object_or_404(User, pk=user_id)
+    return _show(request, get_object_or_404(User, pk=user_id), SecondFactorForm())
+
+
+def _show(request: MemberRequest, found: User, form: SecondFactorForm) -> HttpResponse:
     groups: dict[Any, list[GroupMembership]] = {}
     in_groups = GroupMembership.objects.filter(user=found).select_related("group")
     for membership in in_groups.order_by("group__name"):
@@ -90,8 +111,10 @@ def person(request: MemberRequest, user_id: int) -> HttpResponse:
             for change in Change.objects.filter(actor=found).order_by("-id")[:LATEST]
         ],
         "is_self": found.pk == request.user.pk,
+        "second_factor_form": form,
     }
-    return render(request, "operator/person.html", context)
+    status = 422 if form.errors else 200
+    return render(request, "operator/person.html", context, status=status)
 
 
 @require_POST
@@ -133,6 +156,27 @@ def send_reset(request: MemberRequest, user_id: int) -> HttpResponse:
     note_reset(found, actor=request.user)
     _send_reset(request, found.email)
     messages.success(request, _("A mail is on its way to %(address)s.") % {"address": found.email})
+    return redirect("operator_person", found.pk)
+
+
+@require_POST
+@operator_only
+@recently_authenticated
+def remove_second_factor(request: MemberRequest, user_id: int) -> HttpResponse:
+    """Take apps, passkeys and recovery codes from a user who lost them. His own nobody loses here: the page of his
+    account asks for them."""
+    found = get_object_or_404(User, pk=user_id)
+    if found.pk == request.user.pk:
+        messages.error(request, _("Nobody removes his own second factor here."))
+        return redirect("operator_person", found.pk)
+    form = SecondFactorForm(request.POST)
+    if not form.is_valid():
+        return _show(request, found, form)
+    if remove_second_factors(found, actor=request.user, reason=form.cleaned_data["reason"]):
+        words = _("The second factor of “%(name)s” is removed, and a mail says so.")
+        messages.success(request, words % {"name": found})
+    else:
+        messages.info(request, _("“%(name)s” has no second factor.") % {"name": found})
     return redirect("operator_person", found.pk)
 
 

@@ -141,10 +141,10 @@ def main_rates(price: Price | None) -> list[ShownRate]:
     table = next(t for t in frozen.tables if (t.tier, t.above_input_tokens) == ("standard", 0))
     keyed = priced_keys(frozen)
     if keyed:
-        return [_shown(keyed[0].bucket, keyed[0].rate)]
+        return [show_rate(keyed[0].bucket, keyed[0].rate)]
     known: tuple[str, ...] = ("input", "output", "image_output")
     names = [name for name in known if name in table.rates][:2] or list(table.rates)[:1]
-    return [_shown(name, table.rates[name]) for name in names]
+    return [show_rate(name, table.rates[name]) for name in names]
 
 
 def shown_tables(tables: Iterable[RateTable]) -> list[ShownTable]:
@@ -155,7 +155,10 @@ def shown_tables(tables: Iterable[RateTable]) -> list[ShownTable]:
         ShownTable(
             table.tier,
             table.above_input_tokens,
-            [_shown(name, rate) for name, rate in sorted(table.rates.items(), key=_bucket_order)],
+            [
+                show_rate(name, rate)
+                for name, rate in sorted(table.rates.items(), key=_bucket_order)
+            ],
         )
         for table in ordered
     ]
@@ -182,7 +185,8 @@ def read_history(model: Model) -> list[DatedPrice]:
     return found
 
 
-def _shown(bucket: str, rate: Rate) -> ShownRate:
+def show_rate(bucket: str, rate: Rate) -> ShownRate:
+    """The rate as pages show it."""
     sale = divide_half_even(rate.list_nanos * rate.sell_bps, BPS)
     return ShownRate(bucket, rate.list_nanos, sale, rate.per, rate.sell_bps)
 

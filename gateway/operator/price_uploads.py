@@ -1,10 +1,8 @@
 """A price book that an operator brings in: what it would change, and then the change."""
 
 import hashlib
-import tempfile
 from collections.abc import Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from django.contrib import messages
@@ -19,7 +17,8 @@ from accounts import trail
 from accounts.reauthentication import recently_authenticated
 from accounts.views import MemberRequest
 from billing.models import Price
-from billing.price_book import ModelEntry, PriceBookError, PriceEntry, read_price_book
+from billing.price_book import ModelEntry, PriceBookError, PriceEntry, parse_price_book
+from billing.wording import say_fault
 from gateway.models import Model
 from gateway.operator.access import operator_only
 from gateway.operator.price_forms import BookForm
@@ -77,10 +76,7 @@ class Plan(NamedTuple):
 
 def parse_book(text: str) -> tuple[ModelEntry, ...]:
     """The entries of a book that came as text. Raises PriceBookError."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "price book")
-        path.write_text(text)
-        return read_price_book(path)
+    return parse_price_book(text.encode(), _("Price book"))
 
 
 def plan_book(entries: Sequence[ModelEntry], now: datetime) -> Plan:
@@ -130,7 +126,7 @@ def import_book(request: MemberRequest) -> HttpResponse:
             entries = parse_book(text)
             plan = plan_book(entries, timezone.now())
         except PriceBookError as error:
-            form.add_error("file", str(error))
+            form.add_error("file", say_fault(error))
         else:
             if form.cleaned_data["plan"] == plan.digest and not plan.is_refused:
                 return _bring_in(request, entries)

@@ -34,5 +34,10 @@ urlpatterns = [
     path("people/<int:user_id>/", people.person, name="operator_person"),
     path("people/<int:user_id>/deactivate/", people.deactivate, name="operator_person_deactivate"),
     path("people/<int:user_id>/reactivate/", people.reactivate, name="operator_person_reactivate"),
+    path(
+        "people/<int:user_id>/second-factor/",
+        people.remove_second_factor,
+        name="operator_person_second_factor",
+    ),
     path("people/<int:user_id>/reset/", people.send_reset, name="operator_person_reset"),
 ]

@@ -4,7 +4,8 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from gateway.addresses import URL_LENGTH_MAX, UnsafeAddress, check_url
-from gateway.callbacks import address_policy
+from gateway.deliveries import address_policy
+from gateway.pages.outbound_words import OUTBOUND_TEXTS
 
 
 class CallbackTestForm(forms.Form):
@@ -27,5 +28,5 @@ class CallbackTestForm(forms.Form):
         try:
             check_url(url, address_policy())
         except UnsafeAddress as error:
-            raise forms.ValidationError(str(error)) from None
+            raise forms.ValidationError(OUTBOUND_TEXTS.say(str(error))) from None
         return url

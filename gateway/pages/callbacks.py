@@ -18,11 +18,14 @@ from accounts.views import MemberRequest, find_group, signed_in
 from billing.presentation import group_frame, parse_cursor
 from gateway import callbacks
 from gateway.addresses import UnsafeAddress
-from gateway.callback_secrets import OVERLAP, callback_secret, rotate_secret
+from gateway.callback_secrets import callback_secret, rotate_secret
 from gateway.credentials import BadCredential
+from gateway.deliveries import TooManyTests
 from gateway.models import CallbackSecret, Delivery
 from gateway.nudge import nudge_deliveries
 from gateway.pages.callback_forms import CallbackTestForm
+from gateway.pages.outbound_words import OUTBOUND_TEXTS
+from gateway.signing import OVERLAP
 
 DELIVERIES_SHOWN = 20
 NEWS_ID = "callback-news"
@@ -109,10 +112,10 @@ def send_test_callback(request: MemberRequest, group_id: UUID, key_id: UUID) -> 
     if form.is_valid():
         try:
             sent = callbacks.send_test(key, form.cleaned_data["url"])
-        except callbacks.TooManyTests:
+        except TooManyTests:
             form.add_error("url", _("Too many tests just now. Wait a minute."))
         except UnsafeAddress as error:
-            form.add_error("url", str(error))
+            form.add_error("url", OUTBOUND_TEXTS.say(str(error)))
         else:
             nudge_deliveries()
             url = reverse("callbacks", args=[group.pk, key.pk])
@@ -134,10 +137,10 @@ def redeliver(
     delivery = get_object_or_404(Delivery, pk=delivery_id, api_key=key)
     try:
         callbacks.redeliver(delivery)
-    except callbacks.TooManyTests:
+    except TooManyTests:
         messages.error(request, _("Too many tests just now. Wait a minute."))
     except UnsafeAddress as error:
-        messages.error(request, str(error))
+        messages.error(request, OUTBOUND_TEXTS.say(str(error)))
     else:
         nudge_deliveries()
         messages.success(request, _("The message is on its way again."))

@@ -21,7 +21,7 @@ from gateway.models import CallRecord
 from gateway.pages import call_search, charges, exports, history, timing, walks
 from gateway.pages.chips import list_chips
 from gateway.pages.forms import SIZES, CallFilterForm, encode_query
-from gateway.pages.snippets import snippet_context
+from gateway.pages.snippets import text_tabs
 
 ROWS_ID = "calls-rows"
 # The filters that are always in sight; the others stand behind a button.
@@ -64,16 +64,24 @@ def calls(request: MemberRequest, group_id: UUID) -> HttpResponse:
             "names": {key[0]: key[1] for key in form.keys},
             "seen": seen,
             "poll_query": encode_query(query | {"seen": seen}),
+            "here": _here(request, query),
         }
     )
     if not listing.page.rows and not query:
-        context |= snippet_context(request) | {"is_new": not history.has_calls(found)}
+        context |= {"snippet_tabs": text_tabs(request), "is_new": not history.has_calls(found)}
     if polls and request.htmx.target == ROWS_ID:
         return render(request, "gateway/calls.html#poll", context)
     response = render(request, "gateway/calls.html", context)
     if request.htmx and not request.htmx.boosted and not polls:
         push_url(response, request.path + (f"?{encode_query(query)}" if query else ""))
     return response
+
+
+def _here(request: MemberRequest, query: dict[str, Any]) -> str:
+    """The query of this page of the history, with its question mark: what leads back from a call. Without filters and
+    on the first page it is empty."""
+    cursors = {name: request.GET[name] for name in ("before", "after") if name in request.GET}
+    return f"?{encode_query(query | cursors)}" if query or cursors else ""
 
 
 def _list_calls(request: MemberRequest, group: Group, form: CallFilterForm) -> Listing:
@@ -175,6 +183,8 @@ def call(request: MemberRequest, group_id: UUID, call_id: str) -> HttpResponse:
         "attempts": record.attempts if request.user.is_staff else [],
         "spans": timing.list_spans(record),
         "around": around,
+        # Where the reader was in the history: the links of its rows bring it along.
+        "here": f"?{request.GET.urlencode()}" if request.GET else "",
         "around_cursor": UUID(int=around[0].pk.int + 1).hex,
         "raw": _raw(record, key, explanation),
     }

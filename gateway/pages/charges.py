@@ -122,6 +122,15 @@ class Explanation(NamedTuple):
         return max(len(text.partition(".")[2]) for text in texts)
 
 
+def _say_problem(error: Exception) -> str:
+    if isinstance(error, pricing.MissingRate):
+        words = _("%(model)s lists no %(bucket)s rate for the %(tier)s tier.")
+        return words % {"model": error.model, "bucket": error.bucket, "tier": error.tier}
+    if isinstance(error, pricing.UnknownTier):
+        return _("%(model)s has no %(tier)s tier.") % {"model": error.model, "tier": error.tier}
+    return _("The quantities of this call do not go together.")
+
+
 def explain_charge(call: CallRecord) -> Explanation | None:
     """The charge of the call line by line, worked out anew from its price and its buckets, beside what was booked.
 
@@ -140,7 +149,7 @@ def explain_charge(call: CallRecord) -> Explanation | None:
     try:
         charge = _recompute(call, price.frozen())
     except (pricing.PricingError, ValueError) as error:
-        return _unexplained(booked, price, str(error))
+        return _unexplained(booked, price, _say_problem(error))
     weight = pricing.MILLION
     list_sum = sum(line.quantity * line.list_nanos * (weight // line.per) for line in charge.lines)
     sale_sum = sum(

@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 
 from accounts.models import Group
 from gateway.models import CallRecord
+from gateway.pages.error_words import say_code
 
 register = template.Library()
 
@@ -22,6 +23,12 @@ STATUS_TONES = {
     CallRecord.Status.LOST: "bad",
     CallRecord.Status.REFUSED: "warn",
 }
+
+
+@register.filter
+def error_words(code: str) -> str:
+    """What an error's code means, empty for one of a provider's own."""
+    return say_code(code)
 
 
 @register.simple_tag

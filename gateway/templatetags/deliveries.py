@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 
 from gateway.images.shape import public_message_id
 from gateway.models import Delivery
+from gateway.pages.outbound_words import OUTBOUND_TEXTS
 
 register = template.Library()
 
@@ -23,6 +24,7 @@ class TryRow(NamedTuple):
     status: int
     ms: int
     error: str
+    response: str
     is_good: bool
 
 
@@ -34,11 +36,18 @@ def tries(delivery: Delivery) -> list[TryRow]:
             datetime.fromtimestamp(entry["at"], UTC),
             entry["status"],
             entry["ms"],
-            entry["error"],
+            OUTBOUND_TEXTS.say(entry["error"]),
+            entry.get("response", ""),
             200 <= entry["status"] < 300,
         )
         for entry in reversed(delivery.log)
     ]
+
+
+@register.filter
+def outbound_words(text: str) -> str:
+    """What a sender wrote into a log, in the reader's language."""
+    return OUTBOUND_TEXTS.say(text)
 
 
 @register.simple_tag
@@ -73,7 +82,7 @@ def is_waiting(delivery: Delivery) -> bool:
 @register.filter
 def message_id(delivery: Delivery) -> str:
     """The id as its receiver sees it."""
-    return public_message_id(delivery.pk)
+    return public_message_id(delivery.event_id or delivery.pk)
 
 
 @register.filter
@@ -88,4 +97,6 @@ def may_redeliver(context: dict[str, Any], delivery: Delivery) -> bool:
     """Whether who looks at a page of the group may send it again: who may manage its key."""
     if context.get("manages"):
         return True
-    return bool(delivery.api_key.created_by_id == context["user"].pk)
+    return delivery.api_key is not None and bool(
+        delivery.api_key.created_by_id == context["user"].pk
+    )

@@ -12,12 +12,11 @@ from django.utils.translation import gettext as _
 
 from accounts import dates
 from billing.models import PriceRate
-from billing.money import NANOS_PER_USD, divide_half_even
 from billing.picture_pricing import parse_bucket
 from billing.presentation import dollars
 from billing.price_book import BUCKETS
 from gateway.models import Model
-from gateway.operator.differences import Line, read_lines
+from gateway.operator.differences import MODES, Line, read_lines
 from gateway.operator.health import Health
 from gateway.operator.price_reading import Margin, ShownRate
 from gateway.operator.price_uploads import Planned
@@ -26,7 +25,6 @@ from gateway.pages.usage_figures import compare
 
 register = template.Library()
 
-CENT = NANOS_PER_USD // 100
 UNITS = {bucket.name: bucket.unit for bucket in BUCKETS}
 
 
@@ -88,15 +86,7 @@ def tier_name(tier: str) -> str:
 @register.filter
 def mode_name(mode: str) -> str:
     """What kind of model it is."""
-    return {
-        "chat": _("Chat"),
-        "responses": _("Responses"),
-        "embedding": _("Embeddings"),
-        "audio_speech": _("Speech"),
-        "audio_transcription": _("Transcription"),
-        "image_generation": _("Images"),
-        "image_upscale": _("Upscaling"),
-    }.get(mode, mode)
+    return str(MODES.get(mode, mode))
 
 
 @register.filter
@@ -166,20 +156,6 @@ def spark_height(percent: int) -> int:
 def spark_y(percent: int) -> int:
     """Where it begins."""
     return 24 - spark_height(percent)
-
-
-@register.filter
-def usd_cents(nanos: int) -> SafeString:
-    """A sum to the cent, half to even, with the exact amount in its title. Below a cent it is exact."""
-    cents = divide_half_even(nanos, CENT)
-    exact = dollars(nanos)
-    if nanos and not cents:
-        return format_html('<span class="money">{}</span>', exact)
-    sign = "−" if cents < 0 else ""
-    whole, rest = divmod(abs(cents), 100)
-    return format_html(
-        '<span class="money" title="{}">{}</span>', exact, f"{sign}${whole:,}.{rest:02d}"
-    )
 
 
 @register.simple_tag

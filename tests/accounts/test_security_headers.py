@@ -31,7 +31,7 @@ def answers(people: People) -> Iterator[tuple[str, int, Any]]:
     """One answer of each kind: what it is, the status it must have, the answer."""
     anybody = Client(raise_request_exception=False)
     yield "page", 200, anybody.get("/accounts/login/")
-    yield "redirect", 302, anybody.get("/")
+    yield "redirect", 302, anybody.get("/start/")
     yield "missing page", 404, anybody.get("/none/")
     yield "refused host", 400, anybody.get("/", headers={"Host": "evil.example"})
     yield "broken page", 500, anybody.get("/broken/")

@@ -8,7 +8,7 @@ from django.core.exceptions import ValidationError
 
 from accounts import keys, services
 from accounts.ids import uuid7
-from accounts.models import Group, GroupMembership, Membership, Organization, User
+from accounts.models import Change, Group, GroupMembership, Membership, Organization, User
 from billing.models import Account
 from tests.world import World
 
@@ -153,3 +153,14 @@ def test_a_change_that_is_rolled_back_is_not_announced(
     assert list(listening.notifies(timeout=0.05)) == []
     world.database.query("UPDATE accounts_apikey SET name = 'Later' WHERE id = %s", tenant.key_id)
     assert heard(listening) == [keys.public_id_of(tenant.key)]
+
+
+def test_a_person_changes_his_name_with_a_line_in_the_trail(alice: User) -> None:
+    services.rename_user(alice, "Alice Arden")
+    services.rename_user(alice, "Alice Arden")
+    alice.refresh_from_db()
+    assert alice.name == "Alice Arden"
+    [line] = Change.objects.filter(verb="user.renamed")
+    assert (line.before, line.after) == ({"name": "Alice"}, {"name": "Alice Arden"})
+    assert line.actor == alice
+    assert line.organization_id is None, "the admins of his organizations need not know"

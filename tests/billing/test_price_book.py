@@ -4,9 +4,11 @@ from typing import Any
 
 import pytest
 
+from billing.faults import Fault
 from billing.money import parse_usd
 from billing.price_book import BUCKETS, PriceBookError, read_price_book
 from billing.pricing import METERED_BUCKETS, Rate
+from billing.wording import PARSER_TEXTS
 
 BOOK = {entry.name: entry for entry in read_price_book()}
 
@@ -301,55 +303,65 @@ def rated(**groups: Any) -> dict[str, Any]:
     return model(prices=[price(tables=[table(**groups)])])
 
 
-@pytest.mark.parametrize(
-    ("entry", "message"),
-    [
-        (model(colour="red"), "unknown field `colour`"),
-        (model(prices=[price(discount=1)]), "unknown field `discount`"),
-        (model(prices=[price(tables=[table(extra={})])]), "unknown field `extra`"),
-        (rated(per_million={"inputs": "5"}), "inputs: unknown bucket"),
-        (rated(per_million={"input": "-0.01"}), "input: list_nanos -10000000 is not within"),
-        (rated(per_million={"input": "1000000.01"}), "input: list_nanos .* is not within"),
-        (rated(per_million={"input": 5}), "Expected `str`, got `int`"),
-        (rated(per_million={"input": 0.5}), "Expected `str`, got `float`"),
-        (rated(per_million={"input": "0.0000000001"}), "more than 9 decimals"),
-        (rated(per_million={"input": "five"}), "not a decimal USD amount"),
-        (rated(per_unit={"input": "5"}), "a rate in tokens is per 1000000, not per 1"),
-        (rated(per_million={"image": "5"}), "a rate in images is per 1, not per 1000000"),
-        (rated(per_million={}), "no rates"),
-        (rated(per_million={"image[2k]": "5"}), r"image\[2k\]: a rate in images is per 1, not"),
-        (rated(per_million={"request[4]": "5"}), "a rate in requests is per 1, not per 1000000"),
-        (rated(per_unit={"image[2 k]": "5"}), r"image\[2 k\]: unknown bucket"),
-        (rated(per_unit={"request[many]": "5"}), r"request\[many\]: unknown bucket"),
-        (rated(per_unit={"request": "5"}), "request: unknown bucket"),
-        (rated(per_unit={f"image[{'k' * 26}]": "5"}), "unknown bucket"),
-        (rated(per_unit={"image[2]": "5", "request[2]": "5"}), "per request do not go together"),
-        (rated(per_unit={"image": "5", "request[2]": "5"}), "per request do not go together"),
-        (model(prices=[price(tables=[])]), "standard tier has no table"),
-        (model(prices=[price(tables=[table(above=10)])]), "standard tier has no table"),
-        (model(prices=[price(tables=[table(), table("flex", 9)])]), "flex tier has no table"),
-        (model(prices=[price(tables=[table(), table()])]), "two tables for the same tier"),
-        (model(prices=[price(tables=[table(), table(above=-1)])]), "cannot be negative"),
-        (model(prices=[price(tables=[table(), table("batch")])]), "Invalid enum value 'batch'"),
-        (model(prices=[price(sell_bps=-1)]), "sell_bps -1 is not within"),
-        (model(prices=[price(sell_bps=100_001)]), "sell_bps 100001 is not within"),
-        (model(prices=[price(sell_bps=0.5)]), "Expected `int`, got `float`"),
-        (model(prices=[price(effective_from="soon")]), "Invalid RFC3339 encoded date"),
-        (model(prices=[price(), price()]), "two prices from the same day"),
-        (model(prices=[]), "no price"),
-        (model(aliases=["two words"]), "alias 'two words' is not a model name"),
-        (model(context_length=0), "a limit of tokens must be positive"),
-        (model(mode="telepathy"), "Invalid enum value 'telepathy'"),
-        (model(source=""), "the source is missing"),
-        (model(prices=[price(source="x" * 301)]), "the source of a price is too long"),
-        (model(upstream_name="two words"), "upstream_name 'two words' is not a model name"),
-        (model(upstream_name="x" * 121), "is not a model name"),
-    ],
-)
+FAULTY = [
+    (model(colour="red"), "unknown field `colour`"),
+    (model(prices=[price(discount=1)]), "unknown field `discount`"),
+    (model(prices=[price(tables=[table(extra={})])]), "unknown field `extra`"),
+    (rated(per_million={"inputs": "5"}), "inputs: unknown bucket"),
+    (rated(per_million={"input": "-0.01"}), "input: list_nanos -10000000 is not within"),
+    (rated(per_million={"input": "1000000.01"}), "input: list_nanos .* is not within"),
+    (rated(per_million={"input": 5}), "Expected `str`, got `int`"),
+    (rated(per_million={"input": 0.5}), "Expected `str`, got `float`"),
+    (rated(per_million={"input": "0.0000000001"}), "more than 9 decimals"),
+    (rated(per_million={"input": "five"}), "not a decimal USD amount"),
+    (rated(per_unit={"input": "5"}), "input: the rate is per 1000000, not per 1"),
+    (rated(per_million={"image": "5"}), "image: the rate is per 1, not per 1000000"),
+    (rated(per_million={}), "no rates"),
+    (rated(per_million={"image[2k]": "5"}), r"image\[2k\]: the rate is per 1, not"),
+    (rated(per_million={"request[4]": "5"}), r"request\[4\]: the rate is per 1, not per 1000000"),
+    (rated(per_unit={"image[2 k]": "5"}), r"image\[2 k\]: unknown bucket"),
+    (rated(per_unit={"request[many]": "5"}), r"request\[many\]: unknown bucket"),
+    (rated(per_unit={"request": "5"}), "request: unknown bucket"),
+    (rated(per_unit={f"image[{'k' * 26}]": "5"}), "unknown bucket"),
+    (rated(per_unit={"image[2]": "5", "request[2]": "5"}), "per request do not go together"),
+    (rated(per_unit={"image": "5", "request[2]": "5"}), "per request do not go together"),
+    (model(prices=[price(tables=[])]), "standard tier has no table"),
+    (model(prices=[price(tables=[table(above=10)])]), "standard tier has no table"),
+    (model(prices=[price(tables=[table(), table("flex", 9)])]), "flex tier has no table"),
+    (model(prices=[price(tables=[table(), table()])]), "two tables for the same tier"),
+    (model(prices=[price(tables=[table(), table(above=-1)])]), "cannot be negative"),
+    (model(prices=[price(tables=[table(), table("batch")])]), "Invalid enum value 'batch'"),
+    (model(prices=[price(sell_bps=-1)]), "sell_bps -1 is not within"),
+    (model(prices=[price(sell_bps=100_001)]), "sell_bps 100001 is not within"),
+    (model(prices=[price(sell_bps=0.5)]), "Expected `int`, got `float`"),
+    (model(prices=[price(effective_from="soon")]), "Invalid RFC3339 encoded date"),
+    (model(prices=[price(), price()]), "two prices from the same day"),
+    (model(prices=[]), "no price"),
+    (model(aliases=["two words"]), "alias 'two words' is not a model name"),
+    (model(context_length=0), "a limit of tokens must be positive"),
+    (model(mode="telepathy"), "Invalid enum value 'telepathy'"),
+    (model(source=""), "the source is missing"),
+    (model(prices=[price(source="x" * 301)]), "the source of a price is too long"),
+    (model(upstream_name="two words"), "upstream_name 'two words' is not a model name"),
+    (model(upstream_name="x" * 121), "is not a model name"),
+]
+
+
+@pytest.mark.parametrize(("entry", "message"), FAULTY)
 def test_a_faulty_entry_is_refused_by_name(read_models, entry, message):
     with pytest.raises(PriceBookError, match=message) as caught:
         read_models(model(name="acme/zero", aliases=[]), entry)
     assert str(caught.value).startswith("models[1] acme/one: ")
+
+
+@pytest.mark.parametrize(("entry", "message"), FAULTY)
+def test_every_refusal_has_words_that_can_be_translated(read_models, entry, message):
+    with pytest.raises(PriceBookError) as caught:
+        read_models(entry)
+    why = caught.value
+    while isinstance(why, Fault) and "why" in why.values:
+        why = why.values["why"]
+    assert isinstance(why, Fault) or PARSER_TEXTS.knows(str(why))
 
 
 def test_a_name_without_a_provider_is_refused(read_models):

@@ -1,8 +1,10 @@
 """The two sides of a change as people read them."""
 
+import re
 from typing import Any
 
 import pytest
+from django.utils import translation
 
 from gateway.operator.differences import read_lines
 
@@ -36,6 +38,11 @@ def told(before: dict[str, Any], after: dict[str, Any]) -> list[tuple[Any, ...]]
             ("Expires", "", "21 Nov 2026, 10:00:00 UTC"),
         ),
         ("expires_at", "no time", None, ("Expires", "no time", "")),
+        ("role", "member", "manager", ("Role", "Member", "Manager")),
+        ("role", None, "guest of honour", ("Role", "", "guest of honour")),
+        ("mode", "chat", "embedding", ("Mode", "Chat", "Embeddings")),
+        ("purpose", None, "playground", ("Purpose", "", "Playground")),
+        ("groups", {"Core": "member"}, {}, ("Groups", ["Core → Member"], [])),
         ("retires_on", None, "2027-01-31", ("Retires on", "", "2027-01-31")),
     ],
 )
@@ -49,6 +56,17 @@ def test_what_stayed_is_not_told_and_the_order_is_kept() -> None:
     before = {"name": "a", "weight": 1, "aliases": ["x"]}
     after = {"name": "b", "weight": 1, "aliases": ["x"], "priority": 0}
     assert told(before, after) == [("Name", "a", "b"), ("Priority", "", "0")]
+
+
+def test_words_of_the_program_are_told_in_the_language_of_the_reader() -> None:
+    with translation.override("ko"):
+        role, enabled, kind = read_lines(
+            {"role": "member", "is_enabled": True, "kind": None},
+            {"role": "admin", "is_enabled": False, "kind": "pool"},
+        )
+    told = f"{role.before}{role.after}{enabled.before}{enabled.after}{kind.after}"
+    assert told
+    assert not re.search("[A-Za-z]", told)
 
 
 def test_a_long_text_is_cut() -> None:

@@ -1,10 +1,14 @@
 """People of all organizations, as operators find them."""
 
+from typing import Any
+
 import pytest
+from allauth.mfa.models import Authenticator
 from django.core import mail
 from django.test import Client
 
 from accounts.models import APIKey, Change, User
+from tests.authenticators import App
 from tests.people import People
 
 PAGE = "/operator/people/"
@@ -61,3 +65,31 @@ def test_a_reset_goes_to_who_may_sign_in(olga: Client, people: People, is_active
     assert answer.status_code == (302 if is_active else 404)
     assert [one.to for one in mail.outbox] == ([["bob@example.com"]] if is_active else [])
     assert Change.objects.filter(verb="user.reset_sent").count() == int(is_active)
+
+
+def test_a_lost_second_factor_is_removed_with_a_reason_and_a_mail(
+    olga: Client, people: People, django_capture_on_commit_callbacks: Any
+) -> None:
+    App(people.bob)
+    page = f"{PAGE}{people.bob.pk}/"
+    assert "Remove a lost second factor" in olga.get(page).content.decode()
+    nameless = olga.post(f"{page}second-factor/", {"reason": " "})
+    assert nameless.status_code == 422
+    assert Authenticator.objects.filter(user=people.bob).count() == 2
+    with django_capture_on_commit_callbacks(execute=True):
+        answer = olga.post(f"{page}second-factor/", {"reason": "Showed his passport."})
+    assert answer.status_code == 302
+    assert not Authenticator.objects.filter(user=people.bob).exists()
+    told = Change.objects.get(verb="user.second_factor_removed")
+    assert (told.actor, told.after) == (people.olga, {"reason": "Showed his passport."})
+    assert told.before == {"kinds": ["recovery_codes", "totp"]}
+    [sent] = mail.outbox
+    assert sent.to == ["bob@example.com"]
+    assert "did not ask for this" in sent.body
+
+
+def test_nobody_removes_his_own_second_factor_here(olga: Client, people: People) -> None:
+    App(people.olga)
+    olga.post(f"{PAGE}{people.olga.pk}/second-factor/", {"reason": "Too much work."})
+    assert Authenticator.objects.filter(user=people.olga).count() == 2
+    assert not Change.objects.filter(verb="user.second_factor_removed").exists()

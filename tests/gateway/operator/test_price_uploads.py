@@ -12,6 +12,7 @@ from billing.models import Price
 from gateway.models import Model
 from tests.gateway.operator.shop import add_model, sell
 from tests.people import People
+from tests.translated import korean_words
 
 PAGE = "/operator/prices/import/"
 
@@ -45,6 +46,15 @@ def upload(olga: Client, text: str) -> Any:
 
 def confirm(olga: Client, shown: Any) -> Any:
     return olga.post(PAGE, {"text": shown.context["text"], "plan": shown.context["plan"].digest})
+
+
+def test_a_faulty_book_is_refused_in_the_language_of_the_reader(olga: Client) -> None:
+    olga.cookies["language"] = "ko"
+    words = {"no price": "가격 없음", "%(where)s: %(why)s": "%(where)s – %(why)s"}
+    with korean_words(words):
+        shown = upload(olga, book("openai/new", prices=[]))
+    assert shown.status_code == 422
+    assert shown.context["form"].errors["file"] == ["models[0] openai/new – 가격 없음"]
 
 
 def test_the_plan_is_shown_and_nothing_is_written(olga: Client, people: People) -> None:

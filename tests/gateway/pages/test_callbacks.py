@@ -16,7 +16,7 @@ from django.utils import timezone
 from accounts.key_services import issue_key
 from accounts.models import APIKey
 from gateway.callback_secrets import callback_secret, rotate_secret, signing_secrets
-from gateway.callbacks import TESTS_MAX, send_next_delivery
+from gateway.deliveries import TESTS_MAX, send_next_delivery
 from gateway.models import CallbackSecret, Delivery
 from tests.gateway.far_end import whole
 from tests.gateway.receivers import Receiver, receiver, verify

@@ -1,5 +1,6 @@
 """The history of calls, and one call: for each, a stranger, an outsider, a member, an admin and the operator."""
 
+import html
 import re
 
 import pytest
@@ -48,6 +49,23 @@ def test_the_tab_that_is_open_is_marked(client: Client, people: People) -> None:
 
 
 # Keys
+
+
+def test_the_way_back_from_a_call_keeps_filters_and_page(
+    client: Client, people: People, key: APIKey
+) -> None:
+    call, older = record(key, model="a/b"), record(key, model="a/b")
+    client.force_login(people.bob)
+    history = reverse("group_calls", args=[people.group.pk])
+    here = f"?model=a%2Fb&before={'f' * 32}"
+    shown = client.get(history + here).content.decode()
+    place = f"{history}{call.public_id}/{here.replace('&', '&amp;')}"
+    assert shown.count(f'"{place}"') == 2
+    page = client.get(html.unescape(place)).content.decode()
+    assert f'<a class="back" href="{history}{here.replace("&", "&amp;")}">' in page
+    assert f'{older.public_id}/{here.replace("&", "&amp;")}"' in page, "neighbours too"
+    plain = client.get(f"{history}{call.public_id}/").content.decode()
+    assert f'<a class="back" href="{history}">' in plain
 
 
 def test_who_may_open_a_call(client: Client, people: People, key: APIKey) -> None:
