@@ -11,6 +11,7 @@ from django.utils import translation
 from billing.alerts import can_receive
 from billing.notice_models import AlertSettings, Notice
 from billing.notices import Try, send_due
+from billing.unsubscribing import stop_path
 
 logger = logging.getLogger(__name__)
 
@@ -19,12 +20,12 @@ SEND_S = 30.0
 
 def send_mail() -> int:
     """Send the mail that is due. Answers how many were tried."""
-    return send_due(True, _send, SEND_S)
+    return send_due(_send, SEND_S)
 
 
 def _send(notice: Notice) -> Try:
     # Between the alert and its mail he may have left; what he may no longer see is not sent.
-    if notice.user is None or not can_receive(notice.group).filter(pk=notice.user.pk).exists():
+    if not can_receive(notice.group).filter(pk=notice.user.pk).exists():
         return Try(error="no longer manages the group", is_final=True)
     try:
         compose(notice).send()
@@ -36,8 +37,6 @@ def _send(notice: Notice) -> Try:
 
 def compose(notice: Notice) -> EmailMultiAlternatives:
     """The mail: plain text, and the same as simple HTML."""
-    if notice.user is None:
-        raise ValueError(f"{notice} is no mail")
     context = {
         "notice": notice,
         "group": notice.group,
@@ -46,13 +45,18 @@ def compose(notice: Notice) -> EmailMultiAlternatives:
         "settings_link": _link(notice, "group_alerts"),
         "site_name": settings.SITE_NAME,
     }
+    stop_link = f"{_base(notice)}{stop_path(notice.group, notice.user)}"
     with translation.override(notice.user.language or settings.LANGUAGE_CODE):
         subject = render_to_string("billing/mail/low_balance_subject.txt", context)
         mail = EmailMultiAlternatives(
             " ".join(subject.split()),
             render_to_string("billing/mail/low_balance.txt", context),
             to=[notice.user.email],
-            headers={"Auto-Submitted": "auto-generated"},
+            headers={
+                "Auto-Submitted": "auto-generated",
+                "List-Unsubscribe": f"<{stop_link}>",
+                "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
+            },
         )
         html = render_to_string("billing/mail/low_balance.html", context)
     mail.attach_alternative(html, "text/html")
@@ -60,7 +64,10 @@ def compose(notice: Notice) -> EmailMultiAlternatives:
 
 
 def _link(notice: Notice, name: str) -> str:
-    """Absolute: by the address that the operator set, else the one at which the alerts were last saved."""
+    return f"{_base(notice)}{reverse(name, args=[notice.group_id])}"
+
+
+def _base(notice: Notice) -> str:
+    """What links begin with: the address that the operator set, else the one at which the alerts were last saved."""
     found = AlertSettings.objects.filter(pk=notice.group_id).first()
-    base = settings.PUBLIC_URL or (found.base_url if found else "")
-    return f"{base}{reverse(name, args=[notice.group_id])}"
+    return settings.PUBLIC_URL or (found.base_url if found else "")

@@ -1,8 +1,9 @@
 """Low-balance alerts of groups: their settings, and finding what fell below a threshold.
 
 An alert is a row with a state. Armed while the balance is above its threshold, it fires when the balance is below,
-and is armed again once the balance is above by a twentieth. Whoever finds it changes the state and writes the messages
-in one transaction, so however many look, one crossing makes one message for each receiver.
+and is armed again once the balance is above by a twentieth. Whoever finds it changes the state and writes the mail
+in one transaction, so however many look, one crossing makes one mail for each receiver. The group's webhooks hear of it
+from a trigger on the state (gateway migration 0011).
 """
 
 from collections import defaultdict
@@ -10,7 +11,6 @@ from datetime import timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
-import msgspec
 from django.db import connection, transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
@@ -19,12 +19,10 @@ from accounts import trail
 from accounts.ids import first_id_at
 from accounts.models import Group, GroupMembership, Membership, User
 from billing.models import Account
-from billing.money import format_usd
 from billing.notice_models import Alert, AlertRecipient, AlertSettings, Notice
 
 THRESHOLDS_MAX = 5
 TESTS_MAX, TESTS_PERIOD = 5, timedelta(minutes=1)
-EVENT_TYPE = "balance.low"
 
 # Only rows whose state has to change are locked. One that another worker has is that worker's to change.
 _DUE = """
@@ -43,11 +41,10 @@ class TooManyTests(Exception):
 
 
 class AlertPlan(NamedTuple):
-    """What somebody set: thresholds in nano-dollars, who gets mail, and a webhook's address or nothing."""
+    """What somebody set: thresholds in nano-dollars, and who gets mail."""
 
     thresholds: tuple[int, ...]
     recipients: tuple[User, ...]
-    webhook_url: str = ""
 
 
 class Due(NamedTuple):
@@ -72,7 +69,6 @@ def can_receive(group: Group) -> QuerySet[User]:
 
 def read_plan(group: Group) -> AlertPlan:
     """What is set now."""
-    settings = AlertSettings.objects.filter(pk=group.pk).first()
     chosen = AlertRecipient.objects.filter(group=group).values("user")
     return AlertPlan(
         tuple(
@@ -81,7 +77,6 @@ def read_plan(group: Group) -> AlertPlan:
             .values_list("threshold_nanos", flat=True)
         ),
         tuple(can_receive(group).filter(pk__in=chosen)),
-        settings.webhook_url if settings else "",
     )
 
 
@@ -92,8 +87,8 @@ def save_plan(group: Group, plan: AlertPlan, *, base_url: str, actor: User) -> A
     AlertSettings.objects.get_or_create(pk=group.pk)
     settings = AlertSettings.objects.select_for_update().get(pk=group.pk)
     before = _told(read_plan(group))
-    settings.webhook_url, settings.base_url = plan.webhook_url, base_url
-    settings.save(update_fields=["webhook_url", "base_url"])
+    settings.base_url = base_url
+    settings.save(update_fields=["base_url"])
     wallet = Account.objects.wallet_of(group)
     mine = Alert.objects.filter(group=group)
     mine.exclude(threshold_nanos__in=plan.thresholds).delete()
@@ -144,12 +139,11 @@ def check_balances() -> int:
 
 
 def send_test(group: Group) -> list[Notice]:
-    """A message as an alert sends it, marked as a test, to everybody who would get one. Raises TooManyTests."""
+    """A mail as an alert sends it, marked as a test, to everybody who would get one. Raises TooManyTests."""
     since = first_id_at(timezone.now() - TESTS_PERIOD)
     recent = Notice.objects.filter(group=group, is_test=True, pk__gte=since)
     plan = read_plan(group)
-    receivers = len(plan.recipients) + bool(plan.webhook_url)
-    if recent.count() >= TESTS_MAX * max(receivers, 1):
+    if recent.count() >= TESTS_MAX * max(len(plan.recipients), 1):
         raise TooManyTests
     wallet = Account.objects.wallet_of(group)
     threshold = max(plan.thresholds, default=0)
@@ -157,7 +151,7 @@ def send_test(group: Group) -> list[Notice]:
 
 
 def latest_notices(group: Group, count: int) -> list[Notice]:
-    """The group's messages, newest first."""
+    """The group's mails, newest first."""
     mine = Notice.objects.filter(group=group).select_related("user").order_by("-id")
     return list(mine[:count])
 
@@ -172,35 +166,12 @@ def _write_notices(
         "threshold_nanos": threshold_nanos,
         "balance_nanos": balance_nanos,
     }
-    notices = [Notice(**figures, user=user) for user in plan.recipients]
-    if plan.webhook_url:
-        payload = _payload(group, threshold_nanos, balance_nanos, is_test)
-        notices.append(Notice(**figures, url=plan.webhook_url, payload=payload))
-    return Notice.objects.bulk_create(notices)
-
-
-def _payload(group: Group, threshold_nanos: int, balance_nanos: int, is_test: bool) -> str:
-    """The body for the webhook: a type, a time and data, as Standard Webhooks advises."""
-    body = {
-        "type": EVENT_TYPE,
-        "timestamp": timezone.now().isoformat(),
-        "data": {
-            "group_id": str(group.pk),
-            "group": group.name,
-            "organization_id": str(group.organization_id),
-            "currency": "usd",
-            "threshold": format_usd(threshold_nanos),
-            "balance": format_usd(balance_nanos),
-            "test": is_test,
-        },
-    }
-    return msgspec.json.encode(body).decode()
+    return Notice.objects.bulk_create([Notice(**figures, user=user) for user in plan.recipients])
 
 
 def _told(plan: AlertPlan) -> dict[str, Any]:
-    """What the audit trail keeps. Of an address only what is no secret: what stands behind `?` may be one."""
+    """What the audit trail keeps."""
     return {
         "thresholds_nanos": list(plan.thresholds),
         "recipients": sorted(user.email for user in plan.recipients),
-        "webhook": plan.webhook_url.partition("?")[0],
     }

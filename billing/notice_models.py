@@ -45,21 +45,13 @@ class Closing(models.Model):
 
 
 class AlertSettings(models.Model):
-    """Where a group's alerts go. Messages to `webhook_url` are signed with a secret of the group, encrypted like a
-    channel's credential; after a rotation `previous` signs too until `previous_until`.
-
-    `base_url` is where the settings were last saved, for links where the installation does not know its address.
-    """
+    """`base_url` is where the group's alerts were last saved, for links where the installation does not know its
+    address."""
 
     group = models.OneToOneField(
         Group, on_delete=models.CASCADE, primary_key=True, related_name="alert_settings"
     )
     base_url = models.CharField(max_length=200, blank=True, default="")
-    webhook_url = models.CharField(max_length=2048, blank=True, default="")
-    sealed = models.BinaryField(null=True, editable=False)
-    previous = models.BinaryField(null=True, editable=False)
-    previous_until = models.DateTimeField(null=True)
-    rotated_at = models.DateTimeField(null=True)
 
     def __str__(self) -> str:
         return f"alerts of {self.group}"
@@ -104,10 +96,9 @@ class Alert(models.Model):
 
 
 class Notice(models.Model):
-    """One message of an alert to one receiver: a person, or the group's webhook. A row that waits is its own queue
-    entry: whoever sends it keeps it locked meanwhile.
+    """One mail of an alert. A row that waits is its own queue entry: whoever sends it keeps it locked meanwhile.
 
-    `payload` is the body for the webhook, the same in every try; `log` has the tries: {"at", "status", "ms", "error"}.
+    `log` has the tries: {"at", "error"}.
     """
 
     class State(models.TextChoices):
@@ -120,10 +111,7 @@ class Notice(models.Model):
     is_test = models.BooleanField(default=False)
     threshold_nanos = models.BigIntegerField()
     balance_nanos = models.BigIntegerField()
-    # Either of the two: mail or webhook.
-    user = models.ForeignKey(User, on_delete=models.CASCADE, null=True, related_name="+")
-    url = models.CharField(max_length=2048, blank=True, default="")
-    payload = models.TextField(blank=True, default="")
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
     state = models.CharField(max_length=9, choices=State, default=State.WAITING)
     log = models.JSONField(default=list)
     created_at = models.DateTimeField(default=timezone.now, db_default=Now())
@@ -132,10 +120,6 @@ class Notice(models.Model):
 
     class Meta:
         constraints = [
-            models.CheckConstraint(
-                condition=Q(user__isnull=False, url="") | (Q(user__isnull=True) & ~Q(url="")),
-                name="billing_notice_has_one_receiver",
-            ),
             models.CheckConstraint(
                 condition=Q(state="waiting", ended_at__isnull=True)
                 | Q(state__in=["delivered", "failed"], ended_at__isnull=False),

@@ -1,4 +1,4 @@
-"""The queue of messages of alerts: taken one after another, each by one sender at a time.
+"""The queue of mail about low balances: taken one after another, each by one sender at a time.
 
 A sender keeps the row locked while it sends, so two never send the same message; if it dies, the lock goes with it and
 somebody else sends again: at least once.
@@ -22,30 +22,26 @@ ERROR_CHARS_MAX = 200
 
 
 class Try(NamedTuple):
-    """What became of one try. `error` is empty where the message arrived; `status` is that of an HTTP answer, 0
-    without one. `is_final`: no other try can end better."""
+    """What became of one try. `error` is empty where the mail went out. `is_final`: no other try can end better."""
 
     error: str = ""
-    status: int = 0
-    ms: int = 0
     is_final: bool = False
 
 
-def send_due(by_mail: bool, send: Callable[[Notice], Try], seconds: float) -> int:
-    """Send what is due, by mail or to webhooks, for about so many seconds. Answers how many were tried."""
+def send_due(send: Callable[[Notice], Try], seconds: float) -> int:
+    """Send what is due for about so many seconds. Answers how many were tried."""
     until, tried = time.monotonic() + seconds, 0
-    while time.monotonic() < until and _send_next(by_mail, send):
+    while time.monotonic() < until and _send_next(send):
         tried += 1
     return tried
 
 
 @transaction.atomic
-def _send_next(by_mail: bool, send: Callable[[Notice], Try]) -> bool:
+def _send_next(send: Callable[[Notice], Try]) -> bool:
     """False: nothing is due that nobody else is sending."""
     notice = (
         Notice.objects.select_for_update(of=("self",), skip_locked=True)
         .filter(state=Notice.State.WAITING, next_at__lte=timezone.now())
-        .filter(user__isnull=not by_mail)
         .select_related("group__organization", "user")
         .order_by("next_at")
         .first()
@@ -59,12 +55,7 @@ def _send_next(by_mail: bool, send: Callable[[Notice], Try]) -> bool:
 def _conclude(notice: Notice, outcome: Try) -> None:
     """Write what became of the try, and when the next one is due. A test is tried once."""
     now = timezone.now()
-    entry = {
-        "at": round(time.time(), 3),
-        "status": outcome.status,
-        "ms": outcome.ms,
-        "error": outcome.error[:ERROR_CHARS_MAX],
-    }
+    entry = {"at": round(time.time(), 3), "error": outcome.error[:ERROR_CHARS_MAX]}
     tries = len(notice.log)
     notice.log = [*notice.log, entry][-LOG_MAX:]
     is_last = outcome.is_final or notice.is_test or now - notice.created_at >= GIVE_UP

@@ -74,7 +74,6 @@ app.conf.update(
     task_routes={
         "gateway.tasks.run_next_task": {"queue": "tasks"},
         "gateway.tasks.send_next_delivery": {"queue": "callbacks"},
-        "gateway.notice_tasks.send_alerts": {"queue": "callbacks"},
     },
     task_publish_retry_policy={"max_retries": 1, "interval_start": 0.1},
     task_ignore_result=True,
@@ -96,7 +95,7 @@ app.conf.update(
         "forget wrong codes": {"task": "billing.tasks.forget_wrong_codes", "schedule": 3600.0},
         "check balances": _clock("billing.notice_tasks.check_balances", 20.0),
         "send alert mail": _clock("billing.notice_tasks.send_alert_mail", 10.0),
-        "send alerts": _clock("gateway.notice_tasks.send_alerts", 10.0),
+        "send mail about webhooks": _clock("gateway.notice_tasks.send_webhook_mail", 30.0),
         "close days": {
             "task": "billing.notice_tasks.close_days",
             "schedule": crontab(minute="20", hour="*/6"),

@@ -123,7 +123,7 @@ def check_answers(destination: Destination, answers: Iterable[str]) -> list[str]
         except ValueError:
             raise UnsafeAddress(f"{destination.host} has no valid IP address.") from None
         if destination.reach == "loopback" and not _is_loopback(address):
-            raise UnsafeAddress(f"{destination.host} is not this machine alone.")
+            raise UnsafeAddress(f"{destination.host} is not an address of this machine alone.")
         if destination.reach == "public" and not is_global(address):
             raise UnsafeAddress(f"{destination.host} is not at a public IP address.")
         checked.append(str(address))

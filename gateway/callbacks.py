@@ -1,153 +1,18 @@
-"""Messages to the addresses that callers gave: claimed, signed, posted, and tried again for a day.
+"""Callbacks of tasks: tests and sending again by hand. gateway/deliveries.py sends."""
 
-A delivery that waits is its own queue entry. A sender takes it by compare-and-set: `attempts` is the number that it
-got, and whatever it writes afterwards names that number, so that a sender that was taken for dead writes nothing any
-more. What a dead one may have sent is sent again, with the same id and the same bytes: at least once.
-"""
+from django.db.models import QuerySet
 
-import logging
-import random
-import time
-from datetime import timedelta
-from typing import NamedTuple
-
-from django.conf import settings
-from django.db import connection, transaction
-from django.db.models import Q, QuerySet
-from django.db.models.functions import Now
-from django.utils import timezone
-
-from accounts.ids import first_id_at
 from accounts.models import APIKey
-from gateway.addresses import Policy, UnsafeAddress, check_url
-from gateway.breaker import read_retry_after
-from gateway.callback_payloads import example_payload, task_payload
-from gateway.callback_secrets import signed_headers, signing_secrets
-from gateway.credentials import BadCredential
-from gateway.images.shape import public_message_id
+from gateway.addresses import check_url
+from gateway.callback_payloads import example_payload
+from gateway.deliveries import address_policy, check_test_rate, hurry_waiting
 from gateway.models import Delivery
-from gateway.outbound import FetchFailed, post
-
-logger = logging.getLogger(__name__)
-
-POST_TIMEOUT_S = 10.0
-LEASE_S = 30.0
-"""How long a sender has before its delivery is taken for abandoned: well above POST_TIMEOUT_S."""
-BACKOFF_S = (5, 30, 120, 600, 1_800, 3_600, 7_200, 14_400, 28_800)
-"""Between tries; the last for all that follow. Up to a fifth is taken off at random."""
-GIVE_UP_S = 24 * 3600.0
-CLAIMS_MAX = 40
-"""More than a day of tries has: a delivery that kills whoever sends it must end too."""
-IN_FLIGHT_MAX = 3
-"""Of one group at a time, so that a group whose receivers hang does not keep every sender busy."""
-ORGANIZATION_IN_FLIGHT_MAX = 5
-"""The same of all groups of one organization, which may make as many as it likes."""
-LOG_MAX = 20
-ERROR_CHARS_MAX = 200
-GONE = 410
-RENUDGE_S = 10.0
-NUDGES_MAX = 200
-TESTS_MAX, TESTS_PERIOD = 10, timedelta(minutes=1)
-
-# Claims come one after the other, so that the count of what is in flight is exact. Any number that no other lock has.
-_CLAIM_LOCK = 0x746F6C6C_00000007
-
-# A delivery that is being sent is due again when its lease ends: one index on `next_at` finds both kinds. Among the
-# oldest that are due, one of the organization with the fewest in flight, and there of such a group.
-_CLAIM = """
-WITH in_flight AS MATERIALIZED (
-    SELECT d.group_id, g.organization_id FROM gateway_delivery d LEFT JOIN accounts_group g ON g.id = d.group_id
-    WHERE d.state = 'waiting' AND d.lease_until > statement_timestamp() AND d.next_at > statement_timestamp()
-      AND d.next_at <= statement_timestamp() + make_interval(secs => %(lease_s)s)
-), of_group AS (
-    SELECT group_id, count(*) AS sending FROM in_flight GROUP BY group_id
-), of_organization AS (
-    SELECT organization_id, count(*) AS sending FROM in_flight GROUP BY organization_id
-), due AS (
-    SELECT d.id, d.next_at, coalesce(o.sending, 0) AS organization_sending, coalesce(f.sending, 0) AS group_sending
-    FROM gateway_delivery d LEFT JOIN accounts_group g ON g.id = d.group_id
-        LEFT JOIN of_organization o ON o.organization_id = g.organization_id
-        LEFT JOIN of_group f ON f.group_id = d.group_id
-    WHERE d.state = 'waiting' AND d.next_at <= statement_timestamp() AND coalesce(f.sending, 0) < %(group_max)s
-      AND coalesce(o.sending, 0) < %(organization_max)s
-    ORDER BY d.next_at LIMIT 1000
-)
-UPDATE gateway_delivery
-SET attempts = attempts + 1, nudged_at = statement_timestamp(),
-    lease_until = statement_timestamp() + make_interval(secs => %(lease_s)s),
-    next_at = statement_timestamp() + make_interval(secs => %(lease_s)s)
-WHERE id = (SELECT id FROM due ORDER BY organization_sending, group_sending, next_at LIMIT 1)
-  AND state = 'waiting' AND next_at <= statement_timestamp()
-RETURNING *
-"""
-
-_SWEEP = """
-UPDATE gateway_delivery SET nudged_at = statement_timestamp()
-WHERE id IN (
-    SELECT id FROM gateway_delivery
-    WHERE state = 'waiting' AND next_at <= statement_timestamp()
-      AND (nudged_at < next_at OR nudged_at < statement_timestamp() - make_interval(secs => %s))
-    ORDER BY next_at LIMIT %s FOR UPDATE SKIP LOCKED)
-"""
-
-
-class TooManyTests(Exception):
-    """More than TESTS_MAX tests of one key within TESTS_PERIOD."""
-
-
-class Try(NamedTuple):
-    """What became of one POST. `status` 0: no answer came. `is_final`: no other try can end better. `retry_after_s`:
-    the wait that the receiver asked for."""
-
-    status: int = 0
-    ms: int = 0
-    error: str = ""
-    is_final: bool = False
-    retry_after_s: int = 0
-
-
-def send_next_delivery() -> bool:
-    """Send one delivery that is due. False: there was none that may be sent now."""
-    delivery = claim_delivery()
-    if delivery is None:
-        return False
-    try:
-        outcome = _send(delivery)
-    except Exception:
-        logger.exception("callback %s was not sent", delivery)
-        outcome = Try(error="an error on our side")
-    if outcome is not None:
-        _conclude(delivery, outcome)
-    return True
-
-
-def claim_delivery() -> Delivery | None:
-    """Take a delivery that is due for LEASE_S, of the groups that have fewer than IN_FLIGHT_MAX under way, in
-    organizations that have fewer than ORGANIZATION_IN_FLIGHT_MAX."""
-    parameters = {
-        "lease_s": LEASE_S,
-        "group_max": IN_FLIGHT_MAX,
-        "organization_max": ORGANIZATION_IN_FLIGHT_MAX,
-    }
-    with transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_CLAIM_LOCK])
-        return next(iter(Delivery.objects.raw(_CLAIM, parameters)), None)
-
-
-def sweep_deliveries() -> int:
-    """How many senders to wake: for deliveries whose time has come, and for those whose sender was never woken."""
-    with connection.cursor() as cursor:
-        cursor.execute(_SWEEP, [RENUDGE_S, NUDGES_MAX])
-        return int(cursor.rowcount)
 
 
 def send_test(key: APIKey, url: str) -> Delivery:
     """A message about a task that never was, to be tried once. Raises UnsafeAddress, TooManyTests."""
     check_url(url, address_policy())
-    since = first_id_at(timezone.now() - TESTS_PERIOD)
-    if Delivery.objects.filter(api_key=key, task=None, pk__gte=since).count() >= TESTS_MAX:
-        raise TooManyTests
+    check_test_rate(Delivery.objects.filter(api_key=key, task=None))
     return Delivery.objects.create(
         group_id=key.group_id, api_key=key, url=url, payload=example_payload()
     )
@@ -156,15 +21,12 @@ def send_test(key: APIKey, url: str) -> Delivery:
 def redeliver(delivery: Delivery) -> Delivery:
     """Another message to the same address about the same task; one that waits is tried now instead. For a test as
     `send_test`."""
+    if delivery.api_key is None:
+        raise ValueError(f"{delivery} is no callback")
     if delivery.task_id is None:
         return send_test(delivery.api_key, delivery.url)
     same = Delivery.objects.filter(task_id=delivery.task_id, url=delivery.url)
-    waiting = same.filter(state=Delivery.State.WAITING).first()
-    if waiting is not None:
-        resting = Q(lease_until=None) | Q(lease_until__lte=Now())
-        same.filter(resting, pk=waiting.pk, state=Delivery.State.WAITING).update(next_at=Now())
-        return waiting
-    return Delivery.objects.create(
+    return hurry_waiting(same) or Delivery.objects.create(
         group_id=delivery.group_id,
         api_key_id=delivery.api_key_id,
         task_id=delivery.task_id,
@@ -174,97 +36,5 @@ def redeliver(delivery: Delivery) -> Delivery:
 
 def latest_deliveries(key: APIKey, count: int) -> QuerySet[Delivery]:
     """The key's deliveries, newest first."""
-    mine = Delivery.objects.filter(api_key=key).select_related("api_key", "task")
+    mine = Delivery.objects.filter(api_key=key).select_related("api_key", "task", "event")
     return mine.defer("payload").order_by("-id")[:count]
-
-
-def address_policy() -> Policy:
-    """Which receivers are called."""
-    return Policy(allow_loopback=settings.ALLOW_LOOPBACK_URLS)
-
-
-def _send(delivery: Delivery) -> Try | None:
-    """One POST. None: the delivery is in other hands, and nothing was sent."""
-    if delivery.attempts > CLAIMS_MAX:
-        return Try(error=f"given up after {CLAIMS_MAX} attempts", is_final=True)
-    if not delivery.payload and not _write_payload(delivery):
-        return None
-    try:
-        secrets = signing_secrets(delivery.api_key)
-    except BadCredential:
-        logger.error("the callback secret of key %s opens under no key", delivery.api_key_id)
-        return Try(error="the secret that signs cannot be read: rotate it")
-    headers = signed_headers(secrets, public_message_id(delivery.pk), delivery.payload)
-    return _post(delivery.url, delivery.payload.encode(), headers)
-
-
-def _post(url: str, body: bytes, headers: dict[str, str]) -> Try:
-    begun = time.monotonic()
-    try:
-        answer = post(url, body, headers, address_policy(), POST_TIMEOUT_S)
-    except UnsafeAddress as error:
-        return Try(error=str(error)[:ERROR_CHARS_MAX], is_final=True)
-    except FetchFailed as error:
-        return Try(
-            ms=round((time.monotonic() - begun) * 1000), error=error.reason[:ERROR_CHARS_MAX]
-        )
-    if 200 <= answer.status < 300:
-        return Try(answer.status, answer.ms)
-    why = "redirects are not followed" if 300 <= answer.status < 400 else answer.excerpt
-    return Try(
-        answer.status,
-        answer.ms,
-        why.strip()[:ERROR_CHARS_MAX],
-        is_final=answer.status == GONE,
-        retry_after_s=read_retry_after(answer.retry_after, timezone.now()) or 0,
-    )
-
-
-def _conclude(delivery: Delivery, outcome: Try) -> None:
-    """Write what became of the try, and when the next one is due."""
-    entry = {
-        "at": round(time.time(), 3),
-        "status": outcome.status,
-        "ms": outcome.ms,
-        "error": outcome.error,
-    }
-    log = [*delivery.log, entry][-LOG_MAX:]
-    is_delivered = 200 <= outcome.status < 300
-    is_test = delivery.task_id is None
-    age_s = _age_s(delivery)
-    if is_delivered or outcome.is_final or is_test or age_s >= GIVE_UP_S:
-        state = Delivery.State.DELIVERED if is_delivered else Delivery.State.FAILED
-        _mine(delivery).update(log=log, lease_until=None, state=state, ended_at=Now())
-    else:
-        wait = timedelta(seconds=_next_wait_s(len(delivery.log), age_s, outcome))
-        _mine(delivery).update(log=log, lease_until=None, next_at=Now() + wait)
-
-
-def _mine(delivery: Delivery) -> QuerySet[Delivery]:
-    """The row while it is in the hands of who claimed it as `delivery`; nothing afterwards."""
-    return Delivery.objects.filter(
-        pk=delivery.pk, attempts=delivery.attempts, state=Delivery.State.WAITING
-    )
-
-
-def _age_s(delivery: Delivery) -> float:
-    """How old it was when it was claimed, by the database's clock."""
-    if delivery.lease_until is None:
-        raise ValueError(f"{delivery} is not claimed")
-    return (delivery.lease_until - delivery.created_at).total_seconds() - LEASE_S
-
-
-def _next_wait_s(earlier_tries: int, age_s: float, outcome: Try) -> float:
-    """Until the next try, not before the receiver wants it (up to the longest wait of ours); the last one is made when
-    the day is over."""
-    wait_s = BACKOFF_S[min(earlier_tries, len(BACKOFF_S) - 1)] * random.uniform(0.8, 1)  # noqa: S311
-    wait_s = max(wait_s, min(outcome.retry_after_s, BACKOFF_S[-1]))
-    return min(wait_s, max(GIVE_UP_S - age_s, 1))
-
-
-def _write_payload(delivery: Delivery) -> bool:
-    """Settle the bytes that every try sends. False: the delivery is in other hands."""
-    if delivery.task is None:
-        raise LookupError(f"{delivery} has neither a payload nor a task")
-    delivery.payload = task_payload(delivery.task)
-    return _mine(delivery).update(payload=delivery.payload) == 1

@@ -10,12 +10,10 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
-from billing.notice_models import AlertSettings
-from gateway.alert_deliveries import secret_owner as alert_secret_owner
-from gateway.callback_secrets import secret_owner
 from gateway.credentials import BadCredential, seal, unseal
-from gateway.models import CallbackSecret, Channel, Provider
+from gateway.models import CallbackSecret, Channel, Provider, WebhookEndpoint
 from gateway.provisioning import describe_channel, record_channel, seal_credential
+from gateway.webhook_models import SigningSecret
 
 
 class Change(NamedTuple):
@@ -29,7 +27,7 @@ class Change(NamedTuple):
 
 class Resealed(NamedTuple):
     """Secrets that lie under the current key now, that did before, and whose they are that open under no key
-    (`provider:name`, `callback:<key id>`)."""
+    (`provider:name`, `callback:<key id>`, `webhook:<id>`)."""
 
     resealed: int
     current: int
@@ -65,17 +63,16 @@ def check_credential(credential: str) -> None:
 
 def reseal_credentials() -> Resealed:
     """Encrypt under the current key what still lies under an old one: channels' credentials, and what signs callbacks
-    and alerts. Each row is a transaction of its own, so that another run goes on where one was stopped."""
+    and webhooks. Each row is a transaction of its own, so that another run goes on where one was stopped."""
     tally = _Tally()
     for pk in Channel.objects.order_by("pk").values_list("pk", flat=True):
         with transaction.atomic():
             _reseal_channel(pk, tally)
-    for key_id in CallbackSecret.objects.order_by("pk").values_list("pk", flat=True):
-        with transaction.atomic():
-            _reseal_callback_secret(key_id, tally)
-    for group_id in AlertSettings.objects.exclude(sealed=None).values_list("pk", flat=True):
-        with transaction.atomic():
-            _reseal_alert_secret(group_id, tally)
+    kinds: tuple[type[SigningSecret], ...] = (CallbackSecret, WebhookEndpoint)
+    for kind in kinds:
+        for pk in kind._default_manager.order_by("pk").values_list("pk", flat=True):
+            with transaction.atomic():
+                _reseal_signing_secret(kind, pk, tally)
     return Resealed(tally.resealed, tally.current, tuple(tally.unreadable))
 
 
@@ -89,27 +86,15 @@ def _reseal_channel(pk: int, tally: "_Tally") -> None:
         channel.save(update_fields=["credential"])
 
 
-def _reseal_callback_secret(key_id: UUID, tally: "_Tally") -> None:
-    row = CallbackSecret.objects.select_for_update().filter(pk=key_id).first()
+def _reseal_signing_secret(kind: type[SigningSecret], pk: UUID, tally: "_Tally") -> None:
+    row = kind._default_manager.select_for_update().filter(pk=pk).first()
     if row is None:
         return
-    row.sealed = tally.reseal(bytes(row.sealed), secret_owner(key_id))
+    row.sealed = tally.reseal(bytes(row.sealed), row.secret_owner)
     if row.previous_until is not None and row.previous_until <= timezone.now():
         row.previous = row.previous_until = None  # it signs no more
     if row.previous is not None:
-        row.previous = tally.reseal(bytes(row.previous), secret_owner(key_id))
-    row.save(update_fields=["sealed", "previous", "previous_until"])
-
-
-def _reseal_alert_secret(group_id: UUID, tally: "_Tally") -> None:
-    row = AlertSettings.objects.select_for_update().filter(pk=group_id).first()
-    if row is None or row.sealed is None:
-        return
-    row.sealed = tally.reseal(bytes(row.sealed), alert_secret_owner(group_id))
-    if row.previous_until is not None and row.previous_until <= timezone.now():
-        row.previous = row.previous_until = None  # it signs no more
-    if row.previous is not None:
-        row.previous = tally.reseal(bytes(row.previous), alert_secret_owner(group_id))
+        row.previous = tally.reseal(bytes(row.previous), row.secret_owner)
     row.save(update_fields=["sealed", "previous", "previous_until"])
 
 

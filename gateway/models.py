@@ -15,6 +15,7 @@ from accounts.models import APIKey, Group, Organization
 from gateway.operator_models import ChannelCost
 from gateway.rollup_models import UsageSum
 from gateway.task_models import CallbackSecret, Delivery, Picture, Task, Upload
+from gateway.webhook_models import WebhookEndpoint, WebhookEvent
 
 __all__ = [
     "CallRecord",
@@ -29,6 +30,8 @@ __all__ = [
     "Task",
     "Upload",
     "UsageSum",
+    "WebhookEndpoint",
+    "WebhookEvent",
 ]
 
 NOT_A_BASE_URL = _("A base URL is http(s)://host/path, without user, query and fragment.")

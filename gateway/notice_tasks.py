@@ -1,11 +1,11 @@
-"""The job that posts alerts to webhooks. It can be run twice or not at all without harm."""
+"""The job that tells of webhooks that were switched off. It can be run twice or not at all without harm."""
 
 from celery import shared_task
 
-from gateway import alert_deliveries
+from gateway import webhook_health
 
 
 @shared_task  # type: ignore[untyped-decorator]
-def send_alerts() -> int:
-    """Post the alerts that are due. Answers how many were tried."""
-    return alert_deliveries.send_alerts()
+def send_webhook_mail() -> int:
+    """Tell who manages their groups of webhooks that were switched off. Answers how many webhooks."""
+    return webhook_health.send_mail()

@@ -1,4 +1,4 @@
-"""Image tasks: the row that is the queue, its pictures, the files that callers upload, and callbacks."""
+"""Image tasks: the row that is the queue, its pictures, the files that callers upload, and deliveries."""
 
 from __future__ import annotations
 
@@ -12,6 +12,12 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.ids import uuid7
 from accounts.models import APIKey, Group, Organization
+from gateway.webhook_models import (
+    CALLBACK_OWNER,
+    SigningSecret,
+    WebhookEndpoint,
+    WebhookEvent,
+)
 
 OPEN = ("pending", "processing")
 ENDED = ("completed", "failed")
@@ -234,26 +240,33 @@ class Upload(models.Model):
         return f"file_{self.id.hex}"
 
 
-class CallbackSecret(models.Model):
-    """What signs a key's callbacks, encrypted like a channel's credential. After a rotation `previous` signs too until
-    `previous_until`, so that receivers can change over."""
+class CallbackSecret(SigningSecret):
+    """What signs a key's callbacks."""
 
     api_key = models.OneToOneField(
         APIKey, on_delete=models.CASCADE, primary_key=True, related_name="callback_secret"
     )
-    sealed = models.BinaryField(editable=False)
-    previous = models.BinaryField(null=True, editable=False)
-    previous_until = models.DateTimeField(null=True)
-    rotated_at = models.DateTimeField(default=timezone.now)
 
     def __str__(self) -> str:
         return f"callback secret of {self.api_key}"
 
+    @property
+    def secret_owner(self) -> str:
+        return f"{CALLBACK_OWNER}{self.pk}"
+
+
+class DeliveryQuerySet(models.QuerySet["Delivery"]):
+    def of_endpoint(self, endpoint: WebhookEndpoint) -> DeliveryQuerySet:
+        """What was sent to a webhook, newest first, with the events."""
+        return self.filter(endpoint=endpoint).select_related("event").order_by("-id")
+
 
 class Delivery(models.Model):
-    """One message to a caller's address, with every try. A row that waits is its own queue entry, as a task is.
+    """One message to somebody's address, with every try. A row that waits is its own queue entry, as a task is.
 
-    `payload` is the body as it is sent each time; `log` has the tries: {"at", "status", "ms", "error"}.
+    Either a callback, of a key about a task (NULL: a test that somebody sent), or of a webhook about an event.
+    `payload` is a callback's body as it is sent each time, empty until the first try, which writes it; an event has
+    its own. `log` has the tries: {"at", "status", "ms", "error", "response"}.
     """
 
     class State(models.TextChoices):
@@ -266,9 +279,13 @@ class Delivery(models.Model):
         Group, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
     )
     api_key = models.ForeignKey(
-        APIKey, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
+        APIKey,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        db_index=False,
+        null=True,
+        related_name="+",
     )
-    # NULL: a test that somebody sent from the page.
     task = models.ForeignKey(
         Task,
         on_delete=models.CASCADE,
@@ -277,8 +294,23 @@ class Delivery(models.Model):
         null=True,
         related_name="deliveries",
     )
+    endpoint = models.ForeignKey(
+        WebhookEndpoint,
+        on_delete=models.CASCADE,
+        db_constraint=False,
+        db_index=False,
+        null=True,
+        related_name="deliveries",
+    )
+    event = models.ForeignKey(
+        WebhookEvent,
+        on_delete=models.CASCADE,
+        db_constraint=False,
+        db_index=False,
+        null=True,
+        related_name="deliveries",
+    )
     url = models.CharField(max_length=2048)
-    # Empty until the first try, which writes it.
     payload = models.TextField(blank=True, default="", db_default="")
     state = models.CharField(
         max_length=9, choices=State, default=State.WAITING, db_default="waiting"
@@ -291,6 +323,8 @@ class Delivery(models.Model):
     lease_until = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
 
+    objects = DeliveryQuerySet.as_manager()
+
     class Meta:
         constraints = [
             models.CheckConstraint(
@@ -298,10 +332,30 @@ class Delivery(models.Model):
                 | Q(state__in=["delivered", "failed"], ended_at__isnull=False),
                 name="gateway_delivery_state",
             ),
+            models.CheckConstraint(
+                condition=Q(api_key__isnull=False, endpoint__isnull=True, event__isnull=True)
+                | Q(
+                    api_key__isnull=True,
+                    task__isnull=True,
+                    endpoint__isnull=False,
+                    event__isnull=False,
+                ),
+                name="gateway_delivery_kind",
+            ),
         ]
         indexes = [
             models.Index(fields=["task", "-id"], name="gateway_delivery_of_task"),
             models.Index(fields=["api_key", "-id"], name="gateway_delivery_of_key"),
+            models.Index(
+                fields=["endpoint", "-id"],
+                condition=Q(endpoint__isnull=False),
+                name="gateway_delivery_of_webhook",
+            ),
+            models.Index(
+                fields=["event"],
+                condition=Q(event__isnull=False),
+                name="gateway_delivery_of_event",
+            ),
             models.Index(
                 fields=["next_at"], condition=Q(state="waiting"), name="gateway_delivery_waiting"
             ),
@@ -309,3 +363,10 @@ class Delivery(models.Model):
 
     def __str__(self) -> str:
         return f"msg_{self.id.hex}"
+
+    @property
+    def is_test(self) -> bool:
+        """Sent by somebody to see whether it arrives: tried once."""
+        if self.event is not None:
+            return self.event.type == WebhookEvent.Type.TEST
+        return self.task_id is None

@@ -9,7 +9,7 @@ from django.core.management import call_command
 
 from billing.audit import count_violations
 from billing.models import AuditRun
-from gateway import callbacks, picture_store, task_queue
+from gateway import deliveries, picture_store, task_queue
 from gateway.audit import INVARIANTS
 from gateway.nudge import nudge_deliveries, nudge_tasks
 from gateway.rollups import SLICE, roll_up
@@ -77,8 +77,8 @@ def sweep_tasks() -> int:
 
 @shared_task  # type: ignore[untyped-decorator]
 def send_next_delivery() -> bool:
-    """Send one callback that is due, and have somebody look for the next. False: there was none."""
-    if is_stopping() or not callbacks.send_next_delivery():
+    """Send one callback or webhook that is due, and have somebody look for the next. False: there was none."""
+    if is_stopping() or not deliveries.send_next_delivery():
         return False
     nudge_deliveries()
     return True
@@ -86,8 +86,8 @@ def send_next_delivery() -> bool:
 
 @shared_task  # type: ignore[untyped-decorator]
 def sweep_deliveries() -> int:
-    """Wake workers for callbacks that are due. Answers how many."""
-    count = callbacks.sweep_deliveries()
+    """Wake workers for callbacks and webhooks that are due. Answers how many."""
+    count = deliveries.sweep_deliveries()
     for _ in range(count):
         nudge_deliveries()
     return count

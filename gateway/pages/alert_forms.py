@@ -12,8 +12,6 @@ from accounts.models import Group, User
 from billing.alerts import THRESHOLDS_MAX, AlertPlan, can_receive
 from billing.forms import AmountInput, UsdField
 from billing.money import format_usd
-from gateway.addresses import URL_LENGTH_MAX, UnsafeAddress, check_url
-from gateway.callbacks import address_policy
 
 
 class AlertsForm(forms.Form):
@@ -22,28 +20,12 @@ class AlertsForm(forms.Form):
     recipients = forms.ModelMultipleChoiceField(
         label=gettext_lazy("Mail to"), queryset=User.objects.none(), required=False
     )
-    webhook_url = forms.CharField(
-        label=gettext_lazy("Webhook"),
-        max_length=URL_LENGTH_MAX,
-        required=False,
-        help_text=gettext_lazy("We post a signed message to this https address, too."),
-        widget=forms.URLInput(
-            attrs={
-                "placeholder": "https://example.com/hooks/balance",
-                "autocomplete": "url",
-                "spellcheck": "false",
-            }
-        ),
-    )
 
     def __init__(self, data: Any, group: Group, plan: AlertPlan) -> None:
         thresholds = {
             f"threshold_{number}": format_usd(nanos) for number, nanos in enumerate(plan.thresholds)
         }
-        initial = thresholds | {
-            "recipients": list(plan.recipients),
-            "webhook_url": plan.webhook_url,
-        }
+        initial = thresholds | {"recipients": list(plan.recipients)}
         super().__init__(data, initial=initial, auto_id="alerts_%s")
         for number in range(THRESHOLDS_MAX):
             self.fields[f"threshold_{number}"] = UsdField(
@@ -58,20 +40,10 @@ class AlertsForm(forms.Form):
         """The fields of the thresholds, as they are shown."""
         return (self[f"threshold_{number}"] for number in range(THRESHOLDS_MAX))
 
-    def clean_webhook_url(self) -> str:
-        url: str = self.cleaned_data["webhook_url"]
-        if url:
-            try:
-                check_url(url, address_policy())
-            except UnsafeAddress as error:
-                raise forms.ValidationError(str(error)) from None
-        return url
-
     def plan(self) -> AlertPlan:
         values = self.cleaned_data
         nanos = {values[f"threshold_{number}"] for number in range(THRESHOLDS_MAX)}
         return AlertPlan(
             tuple(sorted((one for one in nanos if one), reverse=True)),
             tuple(values["recipients"]),
-            values["webhook_url"],
         )

@@ -1,4 +1,4 @@
-"""A group's low-balance alerts: thresholds, receivers, the webhook's secret, a test, and what was sent."""
+"""A group's low-balance alerts: thresholds, receivers of mail, a test, and what was sent."""
 
 from typing import Any
 from uuid import UUID
@@ -7,50 +7,35 @@ from django.contrib import messages
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
-from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.models import Group
 from accounts.reauthentication import recently_authenticated
 from accounts.views import MemberRequest, find_group, signed_in
 from billing import alerts
-from billing.notice_models import Alert, AlertSettings
+from billing.notice_models import Alert
 from billing.presentation import group_frame
-from gateway.alert_deliveries import rotate_secret
+from gateway.models import WebhookEndpoint, WebhookEvent
 from gateway.pages.alert_forms import AlertsForm
 
 NOTICES_SHOWN = 20
 
 
-@sensitive_variables("secret")
 @require_http_methods(["GET", "HEAD", "POST"])
 @signed_in
 @recently_authenticated
 def group_alerts(request: MemberRequest, group_id: UUID) -> HttpResponse:
-    """The page. POST saves; with the first address of a webhook its secret is made, and shown this once."""
+    """The page. POST saves."""
     group = _find_managed(request, group_id)
     form = AlertsForm(request.POST or None, group, alerts.read_plan(group))
     if request.method != "POST":
         return render(request, "billing/alerts.html", _context(request, group, form))
     if not form.is_valid():
         return render(request, "billing/alerts.html", _context(request, group, form), status=422)
-    plan = form.plan()
     base_url = request.build_absolute_uri("/").rstrip("/")
-    settings = alerts.save_plan(group, plan, base_url=base_url, actor=request.user)
-    if plan.webhook_url and settings.sealed is None:
-        return _show_secret(request, group, rotate_secret(group, request.user))
+    alerts.save_plan(group, form.plan(), base_url=base_url, actor=request.user)
     messages.success(request, _("The alerts are saved."))
     return redirect("group_alerts", group.pk)
-
-
-@sensitive_variables("secret")
-@require_POST
-@signed_in
-@recently_authenticated
-def rotate_alert_secret(request: MemberRequest, group_id: UUID) -> HttpResponse:
-    """Give the webhook another secret, shown this once."""
-    group = _find_managed(request, group_id)
-    return _show_secret(request, group, rotate_secret(group, request.user))
 
 
 @require_POST
@@ -88,12 +73,6 @@ def _find_managed(request: MemberRequest, group_id: UUID) -> Group:
     return group
 
 
-def _show_secret(request: MemberRequest, group: Group, secret: str) -> HttpResponse:
-    form = AlertsForm(None, group, alerts.read_plan(group))
-    context = _context(request, group, form) | {"secret": secret}
-    return render(request, "billing/alerts.html", context)
-
-
 def _context(request: MemberRequest, group: Group, form: AlertsForm) -> dict[str, Any]:
     plan = alerts.read_plan(group)
     chosen = form["recipients"].value() or []
@@ -105,8 +84,10 @@ def _context(request: MemberRequest, group: Group, form: AlertsForm) -> dict[str
         "form": form,
         "people": people,
         "states": [(one, one.threshold_nanos + one.threshold_nanos // 20) for one in states],
-        "settings": AlertSettings.objects.filter(pk=group.pk).first(),
+        "webhooks": WebhookEndpoint.objects.of_group(group).filter(
+            is_enabled=True, events__contains=[WebhookEvent.Type.BALANCE_LOW]
+        ),
         "gets_mail": request.user in plan.recipients,
-        "has_receivers": bool(plan.recipients or plan.webhook_url),
+        "has_receivers": bool(plan.recipients),
         "notices": alerts.latest_notices(group, NOTICES_SHOWN),
     }

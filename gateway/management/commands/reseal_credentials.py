@@ -5,25 +5,24 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from accounts.security_mfa import reseal_second_factors
-from gateway.alert_deliveries import OWNER_PREFIX as ALERTS_PREFIX
-from gateway.callback_secrets import OWNER_PREFIX
 from gateway.channels import reseal_credentials
+from gateway.webhook_models import CALLBACK_OWNER, WEBHOOK_OWNER
 
 
 class Command(BaseCommand):
     help = (
         "Encrypt under TOLLGATE_CREDENTIAL_KEY what still lies under one of TOLLGATE_CREDENTIAL_KEYS_OLD, credentials "
-        "of channels, secrets of callbacks and of alerts, second factors; exit 1 where one of them opens under no key."
+        "of channels, secrets of callbacks and webhooks, second factors; exit 1 where one of them opens under no key."
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
         done = reseal_credentials()
         for owner in done.unreadable:
             remedy = "set it with put_channel"
-            if owner.startswith(OWNER_PREFIX):
+            if owner.startswith(CALLBACK_OWNER):
                 remedy = "rotate it on the page of the key"
-            elif owner.startswith(ALERTS_PREFIX):
-                remedy = "rotate it on the page of the group's alerts"
+            elif owner.startswith(WEBHOOK_OWNER):
+                remedy = "rotate it on the page of the webhook"
             self.stderr.write(f"{owner}: the credential opens under no key; {remedy}")
         factors = reseal_second_factors()
         for owner in factors.unreadable:

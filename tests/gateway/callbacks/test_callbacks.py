@@ -17,11 +17,9 @@ from standardwebhooks import WebhookVerificationError
 
 from accounts.key_services import issue_key
 from accounts.models import APIKey
-from gateway import callbacks
+from gateway import deliveries
 from gateway.callback_secrets import callback_secret, rotate_secret, signing_secrets
-from gateway.callbacks import (
-    send_next_delivery,
-)
+from gateway.deliveries import send_next_delivery
 from gateway.models import CallbackSecret, Delivery, Task
 from tests.gateway.callback_rows import HOUR_S, deliver_to, make_due, wait_s
 from tests.gateway.far_end import head, whole
@@ -297,7 +295,7 @@ def test_a_redirect_is_not_followed(key: APIKey, hook: Receiver) -> None:
 def test_a_receiver_that_hangs_is_left_in_time_and_tried_again(
     key: APIKey, hook: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(callbacks, "POST_TIMEOUT_S", 0.4)
+    monkeypatch.setattr(deliveries, "POST_TIMEOUT_S", 0.4)
     hook.answers = [None]
     delivery = deliver_to(hook.url, key)
     begun = time.monotonic()
@@ -367,6 +365,6 @@ def test_an_error_of_ours_is_a_failed_try_and_not_the_end(
 
 
 def test_a_delivery_that_ends_its_senders_is_given_up(key: APIKey, hook: Receiver) -> None:
-    deliver_to(hook.url, key, attempts=callbacks.CLAIMS_MAX)
+    deliver_to(hook.url, key, attempts=deliveries.CLAIMS_MAX)
     send_next_delivery()
     assert (Delivery.objects.get().state, hook.received) == ("failed", [])

@@ -15,16 +15,11 @@ from django.utils import timezone
 
 from accounts.key_services import issue_key
 from accounts.models import APIKey, Group
-from gateway import callbacks
+from gateway import deliveries
 from gateway.addresses import UnsafeAddress
 from gateway.callback_secrets import callback_secret
-from gateway.callbacks import (
-    claim_delivery,
-    redeliver,
-    send_next_delivery,
-    send_test,
-    sweep_deliveries,
-)
+from gateway.callbacks import redeliver, send_test
+from gateway.deliveries import claim_delivery, send_next_delivery, sweep_deliveries
 from gateway.models import Delivery
 from tests.gateway.callback_rows import deliver_to, make_due
 from tests.gateway.far_end import whole
@@ -56,7 +51,9 @@ def test_a_killed_sender_s_message_is_sent_again_with_the_same_id_and_bytes(
 ) -> None:
     hook.answers = [None, OK]
     delivery = deliver_to(hook.url, shared)
-    program = "import django; django.setup(); from gateway.callbacks import *; send_next_delivery()"
+    program = (
+        "import django; django.setup(); from gateway.deliveries import *; send_next_delivery()"
+    )
     sender = subprocess.Popen(
         [sys.executable, "-W", "ignore", "-c", program],
         cwd=ROOT,
@@ -116,8 +113,8 @@ def test_a_group_has_no_more_than_its_share_of_the_senders(people: People, key: 
     deliver_to("http://127.0.0.1:1/", theirs)
     claimed = [one for one in (claim_delivery() for _ in range(7)) if one is not None]
     groups = [one.group_id for one in claimed]
-    assert len(groups) == callbacks.IN_FLIGHT_MAX + 1
-    assert groups.count(people.group.pk) == callbacks.IN_FLIGHT_MAX
+    assert len(groups) == deliveries.IN_FLIGHT_MAX + 1
+    assert groups.count(people.group.pk) == deliveries.IN_FLIGHT_MAX
     # Not at the end of the queue: who has fewest in flight comes first.
     assert groups[1] == people.foreign_group.pk
     Delivery.objects.filter(pk=claimed[0].pk).update(state="delivered", ended_at=timezone.now())
@@ -139,7 +136,7 @@ def test_an_organization_has_no_more_than_its_share_however_many_groups_it_makes
         deliver_to("http://127.0.0.1:1/", theirs)
     claimed = [one for one in (claim_delivery() for _ in range(9)) if one is not None]
     foreign = [number for number, one in enumerate(claimed) if one.group_id == theirs.group_id]
-    assert len(claimed) == callbacks.ORGANIZATION_IN_FLIGHT_MAX + 2
+    assert len(claimed) == deliveries.ORGANIZATION_IN_FLIGHT_MAX + 2
     # They come as soon as theirs has fewest in flight, whatever waits longer.
     assert foreign == [1, 3]
 
@@ -185,9 +182,9 @@ def test_a_test_to_an_unsafe_address_is_refused(key: APIKey) -> None:
 
 
 def test_tests_are_not_sent_by_the_hundred(people: People, key: APIKey) -> None:
-    for _ in range(callbacks.TESTS_MAX):
+    for _ in range(deliveries.TESTS_MAX):
         send_test(key, "https://example.com/")
-    with pytest.raises(callbacks.TooManyTests):
+    with pytest.raises(deliveries.TooManyTests):
         send_test(key, "https://example.com/")
     send_test(issue_key(people.group, people.alice, "another")[0], "https://example.com/")
     with time_machine.travel(datetime.now(UTC) + timedelta(minutes=2)):
