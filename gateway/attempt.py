@@ -74,6 +74,7 @@ class Carrier:
         """An Outcome ends the call; an error means that this channel provably served nothing: another may be tried."""
         began = time.perf_counter()
         attempt, call, breakers = self._attempt, self._call, self._services.breakers
+        outcome = "given_up"
         assert call.model is not None
         name = self._channel.upstream_name(call.model)
         body = self._request.prepared.encode(self._channel, name, self._request.limit)
@@ -83,6 +84,7 @@ class Carrier:
         try:
             answer = await self._services.upstream.open(url, self._headers(), body)
             attempt.status = answer.status
+            outcome = _outcome_of(answer.status)
             async with answer:
                 if answer.status != 200:
                     return await self._refuse(answer)
@@ -90,21 +92,28 @@ class Carrier:
                     self._carry_stream(answer) if call.stream else self._carry_plain(answer)
                 )
         except NotReached as error:
+            outcome = "not_reached"
             attempt.error = str(error)
             breakers.record_not_reached(self._admission, str(error), time.monotonic())
             return UpstreamFailed("The provider could not be reached.")
         except TooSlow as error:
+            outcome = "timed_out"
             attempt.error = str(error)
             self._blame(str(error))
             return Outcome(
                 status="timed_out", error=UpstreamTimedOut("The provider did not answer in time.")
             )
         except Broken as error:
+            outcome = "broken"
             attempt.error = str(error)
             self._blame(str(error))
             return _failed("The provider's answer broke off.")
         finally:
             attempt.ms = int((time.perf_counter() - began) * 1000)
+            if outcome == "answered" and attempt.error is not None:
+                outcome = "broken"
+            counters = self._services.metrics.counters
+            counters["tollgate_attempts_total", self._channel.provider, outcome] += 1
 
     async def _refuse(self, answer: Answer) -> Outcome | GatewayError:
         """A provider's answer other than 200."""
@@ -237,6 +246,15 @@ class Carrier:
         await self._wire.send_chunk(data)
         progress.is_sending = False
         progress.sending_s += time.perf_counter() - began
+
+
+def _outcome_of(status: int) -> str:
+    """What metrics call a provider's answer."""
+    if status == 200:
+        return "answered"
+    if status == 429:
+        return "limited"
+    return "refused" if 400 <= status < 500 else "failed"
 
 
 def usage_of_stream(watcher: Watcher, request: Request, progress: Progress) -> Usage | None:

@@ -11,6 +11,7 @@ at once and settlements wait.
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -21,6 +22,7 @@ import psycopg
 
 from gateway.call import Record, encode_records
 from gateway.limits import Rate, RateState
+from gateway.metrics import Metrics
 from gateway.money_line import MoneyLine
 
 logger = logging.getLogger(__name__)
@@ -105,12 +107,18 @@ class Batcher:
     """Turns many holds and settlements into few transactions.
 
     `connect` opens the process's line to the ledger. `timeout_s` bounds a
-    batch: beyond it the connection counts as broken.
+    batch: beyond it the connection counts as broken. `metrics` is told of every batch.
     """
 
-    def __init__(self, connect: Callable[[], Awaitable[MoneyLine]], timeout_s: float) -> None:
+    def __init__(
+        self,
+        connect: Callable[[], Awaitable[MoneyLine]],
+        timeout_s: float,
+        metrics: Metrics | None = None,
+    ) -> None:
         self._connect = connect
         self._timeout_s = timeout_s
+        self._metrics = metrics or Metrics()
         self._holds: deque[PendingHold] = deque()
         self._settlements: deque[PendingSettlement] = deque()
         self._wake = asyncio.Event()
@@ -240,8 +248,11 @@ class Batcher:
             group_limits,
             _array([h.tokens for h, _ in holds]) if limited else None,
         )
+        began = time.perf_counter()
         async with asyncio.timeout(self._timeout_s):
             columns = await line.run(parameters)
+        self._metrics.observe("tollgate_batch_seconds", time.perf_counter() - began)
+        self._metrics.observe("tollgate_batch_operations", len(settlements) + len(holds))
         self.batches += 1
         taken = _numbers(columns[0])
         results = _hold_results(columns[1:])

@@ -188,6 +188,10 @@ class Breakers:
         else:
             _count_failure(health, f"not reached: {reason}", now)
 
+    def open_channels(self) -> list[Channel]:
+        """Those that calls leave alone."""
+        return [health.channel for health in self._healths.values() if health.is_open]
+
     def due(self, now: float) -> list[Channel]:
         """The open channels that have rested: each wants a probe."""
         return [

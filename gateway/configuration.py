@@ -1,5 +1,7 @@
 """What the data plane is told at start. Frozen; made by config/asgi.py from Django's settings."""
 
+from pathlib import Path
+
 import msgspec
 
 from gateway.addresses import Policy
@@ -27,3 +29,5 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     link_key: bytes = b""
     public_url: str = ""
     address_policy: Policy = Policy()
+    metrics_token: str = ""
+    metrics_folder: Path | None = None

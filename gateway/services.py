@@ -12,6 +12,9 @@ from gateway.breaker import Breakers
 from gateway.catalog import Catalog
 from gateway.configuration import Configuration
 from gateway.endings import Endings
+from gateway.metrics import Metrics
+from gateway.metrics_board import Board
+from gateway.metrics_store import DatabaseGauges
 from gateway.outside import Outside
 from gateway.store import Store
 from gateway.task_store import TaskStore
@@ -45,6 +48,9 @@ class Services(msgspec.Struct, kw_only=True):
     tasks: TaskStore
     endings: Endings
     outside: Outside
+    metrics: Metrics
+    board: Board
+    gauges: DatabaseGauges
     draining: bool = False
 
     def now(self) -> datetime:

@@ -22,6 +22,7 @@ Reserve = Callable[[], Awaitable[Request]]
 def settle(call: Call, outcome: Outcome, services: Services) -> "asyncio.Future[SettleResult]":
     """Queue the settlement of a call that has ended. To be called once per call."""
     charge = call.charge(outcome)
+    services.metrics.count_call(call, outcome, charge)
     amount = charge.amount_nanos if charge else 0
     return services.batcher.settle(
         Settlement(
