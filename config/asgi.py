@@ -7,8 +7,10 @@ from typing import Any
 
 from django.conf import settings
 from django.core.asgi import get_asgi_application
+from django.http.request import split_domain_port, validate_host
 
 from config.process import die_with_parent
+from gateway import mcp_server
 from gateway.addresses import Policy
 from gateway.app import Gateway, create_app
 from gateway.configuration import Configuration
@@ -19,7 +21,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 # Agents probe these on hosts they do not know; only a plain JSON 404 tells them that this is none of those servers.
 NOT_OURS = frozenset({"/api/v1/models", "/api/tags", "/props", "/version", "/api/show"})
 OUR_PREFIXES = ("/v1/", "/v1beta/")
-OUR_PATHS = frozenset({"/v1", "/v1beta", "/healthz", "/readyz"})
+OUR_PATHS = frozenset({"/v1", "/v1beta", "/healthz", "/readyz", "/metrics", mcp_server.PATH})
 
 Asgi = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
 
@@ -46,7 +48,24 @@ def configuration_from_settings() -> Configuration:
         link_key=derive_link_key(settings.SECRET_KEY),
         public_url=settings.PUBLIC_URL,
         address_policy=Policy(allow_loopback=settings.ALLOW_LOOPBACK_URLS),
+        metrics_token=settings.METRICS_TOKEN,
+        metrics_folder=settings.TOLLGATE_HOME / "metrics",
     )
+
+
+def is_our_host(host: str) -> bool:
+    """Whether a `Host` header names this server, by the rule that pages go by."""
+    domain, _ = split_domain_port(host)
+    return bool(domain) and validate_host(domain, settings.ALLOWED_HOSTS)
+
+
+def make_gateway() -> Gateway:
+    """The data plane, with what agents ask it over MCP."""
+    gateway = create_app(configuration_from_settings(), ProcessOutside())
+    doors = mcp_server.Doors(is_our_host, tuple(settings.CSRF_TRUSTED_ORIGINS))
+    server = mcp_server.McpServer(gateway, doors)
+    gateway.add_route(mcp_server.PATH, {"POST": server.answer})
+    return gateway
 
 
 def keep_garbage_collection_small() -> None:
@@ -83,4 +102,4 @@ pages = get_asgi_application()
 # Only now are Django's models there, on which the storage's module depends.
 from config.outside import ProcessOutside  # noqa: E402
 
-application = front_door(create_app(configuration_from_settings(), ProcessOutside()), pages)
+application = front_door(make_gateway(), pages)

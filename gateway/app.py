@@ -27,6 +27,7 @@ from gateway.endpoints import (
     health,
     images,
     inference,
+    metrics,
     models,
     openai_images,
     quotes,
@@ -34,6 +35,9 @@ from gateway.endpoints import (
 )
 from gateway.envelopes import Envelope, anthropic_envelope, google_envelope, openai_envelope
 from gateway.errors import GatewayError, MethodNotAllowed, NotFound, Unavailable
+from gateway.metrics import Key, Metrics, Totals
+from gateway.metrics_board import Board
+from gateway.metrics_store import DatabaseGauges
 from gateway.outside import Outside
 from gateway.probe import Prober
 from gateway.recovery import Recovery
@@ -71,6 +75,7 @@ ROUTES: dict[str, dict[str, Endpoint]] = {
     "/v1/calls": {"GET": calls.list_calls},
     "/healthz": {"GET": health.get_health},
     "/readyz": {"GET": health.get_readiness},
+    "/metrics": {"GET": metrics.get_metrics},
 }
 NAMED_ROUTES: tuple[tuple[str, dict[str, NamedEndpoint]], ...] = (
     # Google's clients take either version of its API.
@@ -92,6 +97,9 @@ class Gateway:
         self._configuration = configuration
         self._outside = outside
         self._endings = Endings()
+        self._metrics = Metrics()
+        self._board = Board(configuration.metrics_folder, self._read_totals)
+        self._routes = dict(ROUTES)
         self._services: Services | None = None
         self._watch: Watch | None = None
         self._recovery: Recovery | None = None
@@ -100,12 +108,16 @@ class Gateway:
         self._ended = asyncio.Event()
         self._ended.set()
 
+    def add_route(self, path: str, methods: dict[str, Endpoint]) -> None:
+        """Serve one more path, by an endpoint that is made of this application itself."""
+        self._routes[path] = methods
+
     async def start(self) -> None:
         """Open connections and load the catalog. Raises where the database cannot be reached."""
         configuration = self._configuration
         store = Store(configuration)
         await store.open()
-        batcher = Batcher(store.connect_money, configuration.money_timeout_s)
+        batcher = Batcher(store.connect_money, configuration.money_timeout_s, self._metrics)
         await batcher.start()
         watch = Watch(
             store.connect,
@@ -131,6 +143,9 @@ class Gateway:
             tasks=TaskStore(store.pool),
             endings=self._endings,
             outside=self._outside,
+            metrics=self._metrics,
+            board=self._board,
+            gauges=DatabaseGauges(store.pool),
         )
         await self._reload_catalog()
         self._watch = watch
@@ -139,6 +154,7 @@ class Gateway:
         await self._recovery.start()
         self._prober = Prober(self._services.breakers, self._services.upstream)
         await self._prober.start()
+        await self._board.start()
 
     async def stop(self, timeout_s: float = 30.0) -> None:
         """Take no new calls, let running ones end and settle, write what is queued, close."""
@@ -156,6 +172,7 @@ class Gateway:
         if self._recovery is not None:
             await self._recovery.stop()
         await services.batcher.stop()
+        await self._board.stop()
         if self._watch is not None:
             await self._watch.stop()
         await services.upstream.close()
@@ -173,6 +190,8 @@ class Gateway:
             await self._answer(wire)
         finally:
             del self._running[wire.call_id]
+            path = self._path_of(wire)
+            self._metrics.counters["tollgate_requests_total", path, str(wire.status)] += 1
             if not self._running:
                 self._ended.set()
 
@@ -199,6 +218,7 @@ class Gateway:
             )
 
     async def _send_error(self, wire: Wire, error: GatewayError) -> None:
+        self._metrics.count_error(error)
         headers = error.headers()
         if wire.method == "POST" and not wire.has_read_body:
             # The server closes a connection whose request was not read to its end: a client that is not told would send
@@ -209,7 +229,7 @@ class Gateway:
 
     async def _dispatch(self, wire: Wire, services: Services) -> None:
         path = str(wire.scope["path"])
-        methods = ROUTES.get(path)
+        methods = self._routes.get(path)
         if methods is not None:
             await self._find(methods, wire, services)(wire, services)
             return
@@ -246,6 +266,31 @@ class Gateway:
                 await self.stop()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
+
+    def _path_of(self, wire: Wire) -> str:
+        """The path as it stands in the table: what callers make up is `other`."""
+        path = str(wire.scope["path"])
+        if path in self._routes:
+            return path
+        return next(
+            (f"{prefix}{{id}}" for prefix, _ in NAMED_ROUTES if path.startswith(prefix)), "other"
+        )
+
+    def _read_totals(self) -> Totals:
+        """What this process counted, and how it stands."""
+        gauges: dict[Key, float] = {("tollgate_processes",): 1}
+        gauges["tollgate_calls_in_flight",] = len(self._running)
+        services, counted = self._services, self._metrics.counters
+        if services is not None and self._watch is not None:
+            counted["tollgate_authentications_total", "cache"] = services.authenticator.cached
+            counted["tollgate_authentications_total", "database"] = services.authenticator.looked_up
+            gauges["tollgate_drains_running",] = services.drains.running
+            gauges["tollgate_money_operations_waiting",] = services.batcher.waiting
+            gauges["tollgate_money_connected",] = int(services.batcher.is_connected)
+            gauges["tollgate_caches_fresh",] = int(self._watch.is_fresh)
+            for channel in services.breakers.open_channels():
+                gauges["tollgate_channel_open", channel.provider, channel.name] = 1
+        return self._metrics.totals(gauges)
 
     def _busy_since(self) -> float:
         # The dictionary keeps the order of arrival: its first call is the oldest.

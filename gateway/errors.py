@@ -62,6 +62,9 @@ class Unauthorized(GatewayError):
     def __init__(self) -> None:
         super().__init__("Invalid API key. Pass a valid key as 'Authorization: Bearer <key>'.")
 
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        return [(b"www-authenticate", b'Bearer realm="tollgate"')]
+
 
 class PaymentRequired(GatewayError):
     status = 402

@@ -111,6 +111,18 @@ class Wire:
         await self._send({"type": "http.response.start", "status": status, "headers": fields})
         await self._send({"type": "http.response.body", "body": body})
 
+    async def send_text(self, body: bytes, content_type: str) -> None:
+        """A whole answer that is not JSON."""
+        self.started = True
+        self.status = 200
+        fields = [
+            (b"content-type", content_type.encode()),
+            (b"content-length", str(len(body)).encode()),
+            *self._own(None),
+        ]
+        await self._send({"type": "http.response.start", "status": 200, "headers": fields})
+        await self._send({"type": "http.response.body", "body": body})
+
     async def start_json(self, headers: Headers | None = None) -> None:
         """Begin an answer with JSON that follows in chunks: it is too large to be held whole."""
         self.started = True
@@ -137,6 +149,24 @@ class Wire:
     async def end_stream(self, chunk: bytes = b"") -> None:
         """Last bytes of the stream, and its end."""
         await self._send({"type": "http.response.body", "body": chunk})
+
+    async def hand_over(
+        self, application: Callable[[Any, Any, Any], Awaitable[None]], body: bytes
+    ) -> None:
+        """Let another ASGI application answer. It is given the body once more, which has been read here."""
+        unread = [{"type": "http.request", "body": body, "more_body": False}]
+
+        async def receive() -> Message:
+            return unread.pop() if unread else await self._receive()
+
+        async def send(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self.started = True
+                self.status = message["status"]
+                message = {**message, "headers": [*message["headers"], *self._own(None)]}
+            await self._send(message)
+
+        await application(self.scope, receive, send)
 
     def _own(self, headers: Headers | None) -> Headers:
         request_id = self.request_id.encode()
