@@ -1,0 +1,1 @@
+"""The part of the management API about calls, tasks, prices and providers."""
