@@ -14,10 +14,12 @@ from billing.pages import (
     payments,
     promotions,
     refunds,
+    stopping,
 )
 
 urlpatterns = [
     path("groups/<uuid:group_id>/credits/", credits.credits, name="group_credits"),
+    path("mail/stop/<str:token>/", stopping.stop_mail, name="stop_mail"),
     path("payments/stripe/webhook/", payments.stripe_webhook, name="stripe_webhook"),
     path(
         "organization/<uuid:organization_id>/payments/",

@@ -110,6 +110,7 @@ GATEWAY_DRAIN_TIMEOUT_S = env_number("TOLLGATE_DRAIN_TIMEOUT_S", 5, 0)
 GATEWAY_DRAINS_MAX = int(env_number("TOLLGATE_DRAINS_MAX", 64, 0))
 GATEWAY_MONEY_TIMEOUT_S = env_number("TOLLGATE_MONEY_TIMEOUT_S", 3, 0.05)
 GATEWAY_CALLS_MAX = int(env_number("TOLLGATE_CALLS_MAX", 2048, 1))
+METRICS_TOKEN = env_text("TOLLGATE_METRICS_TOKEN", "").strip()
 
 # Image tasks: gateway/task_queue.py and gateway/task_run.py.
 TASK_TIMEOUT_S = env_number("TOLLGATE_TASK_TIMEOUT_S", 900, 1)
@@ -149,10 +150,15 @@ INSTALLED_APPS = [
     "allauth.mfa",
     "allauth.usersessions",
     "django_htmx",
+    "django_filters",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "rest_framework",
     "template_partials",
     "accounts",
     "billing",
     "gateway",
+    "guides",
 ]
 
 MIDDLEWARE = [
@@ -311,6 +317,31 @@ STORAGES = {
     },
 }
 WHITENOISE_USE_FINDERS = not (STATIC_ROOT / "staticfiles.json").exists()
+
+# The management API: accounts/api.
+API_REQUESTS_PER_MINUTE = int(env_number("TOLLGATE_API_REQUESTS_PER_MINUTE", 600, 1))
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "accounts.api.authentication.ManagementKeyAuthentication",
+        "accounts.api.authentication.BrowserAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_THROTTLE_CLASSES": ["accounts.api.throttling.CallerThrottle"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["accounts.api.parsing.StrictJSONParser"],
+    "DEFAULT_PAGINATION_CLASS": None,
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "accounts.api.errors.answer_error",
+    "URL_FORMAT_OVERRIDE": None,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": f"{SITE_NAME} management API",
+    "VERSION": "1",
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "PREPROCESSING_HOOKS": ["accounts.api.schema.keep_api"],
+    "POSTPROCESSING_HOOKS": ["accounts.api.schema.complete"],
+}
 
 CELERY_BROKER_URL = env_text("CELERY_BROKER_URL", "filesystem://")
 CELERY_BROKER_FOLDER = TOLLGATE_HOME / "broker"

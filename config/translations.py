@@ -22,7 +22,7 @@ from django.utils.translation.template import templatize
 ROOT = Path(__file__).resolve().parent.parent
 LOCALE = ROOT / "locale"
 LOCALES = ("ko", "zh_Hans", "zh_Hant")
-SOURCES = ("accounts", "billing", "gateway", "config", "templates")
+SOURCES = ("accounts", "billing", "gateway", "guides", "config", "templates")
 KEYWORDS: dict[str, tuple[int | tuple[int, str], ...] | None] = {
     "_": None,
     "gettext": None,
@@ -34,6 +34,7 @@ KEYWORDS: dict[str, tuple[int | tuple[int, str], ...] | None] = {
     "pgettext_lazy": ((1, "c"), 2),
     "npgettext": ((1, "c"), 2, 3),
     "npgettext_lazy": ((1, "c"), 2, 3),
+    "Fault": None,
 }
 # What must stand in a translation as often as in the original, whatever the order: %(name)s.
 PLACEHOLDER = re.compile(r"%\([a-z_0-9]+\)[sd]")
@@ -107,7 +108,7 @@ def find_texts() -> Iterator[tuple[str, Text]]:
     """Every text of the project with the file that says it, in a stable order."""
     for folder in SOURCES:
         for path in sorted((ROOT / folder).rglob("*")):
-            if path.suffix not in (".py", ".html", ".txt") or "migrations" in path.parts:
+            if path.suffix not in (".py", ".html", ".md", ".txt") or "migrations" in path.parts:
                 continue
             source = path.read_text(encoding="utf-8")
             name = path.relative_to(ROOT).as_posix()

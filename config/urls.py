@@ -3,8 +3,10 @@
 from allauth.account.decorators import secure_admin_login
 from allauth.account.views import email
 from django.contrib import admin
-from django.urls import include, path
+from django.urls import include, path, re_path
 
+from accounts.api import documentation
+from accounts.api.unknown import Unknown
 from accounts.reauthentication import recently_authenticated
 from accounts.security_views import SessionsView, profile, session_end
 from accounts.views import signed_in
@@ -14,9 +16,17 @@ admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-a
 handler429 = "accounts.security_limits.too_many_requests"
 
 urlpatterns = [
+    path("", include("guides.urls")),
     path("", include("accounts.urls")),
     path("", include("billing.urls")),
     path("", include("gateway.urls")),
+    path("", include("accounts.api.urls")),
+    path("", include("billing.api.urls")),
+    path("", include("gateway.api.urls")),
+    re_path("^api/v1/", Unknown.as_view()),
+    path("api/schema/", documentation.schema, name="api_schema"),
+    path("api/schema/openapi.<str:form>", documentation.schema, name="api_schema_as"),
+    path("api/docs/", documentation.docs, name="api_docs"),
     path("accounts/profile/", profile, name="profile"),
     path("accounts/sessions/", SessionsView.as_view(), name="usersessions_list"),
     path("accounts/sessions/<int:session_id>/end/", session_end, name="session_end"),

@@ -71,13 +71,15 @@ class Catalog(msgspec.Struct, frozen=True, kw_only=True):
                     return price
         return None
 
-    def priced_models(self, moment: datetime, modes: frozenset[str]) -> list[tuple[Model, Price]]:
-        """Every model of these modes that has a price now, by name."""
+    def priced_models(
+        self, moment: datetime, modes: frozenset[str], group_id: str | None = None
+    ) -> list[tuple[Model, Price]]:
+        """Every model of these modes that has a price now, by name; with the group's own prices where it has some."""
         found = []
         for name, model in sorted(self.models.items()):
             if name != model.name or model.mode not in modes:
                 continue
-            price = self.price_of(model, None, moment)
+            price = self.price_of(model, group_id, moment)
             if price is not None:
                 found.append((model, price))
         return found

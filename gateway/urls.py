@@ -14,6 +14,8 @@ from gateway.pages import (
     statements,
     tasks,
     usage,
+    webhook_deliveries,
+    webhooks,
 )
 from gateway.playground import views as playground
 
@@ -72,12 +74,45 @@ urlpatterns = [
         usage.organization_usage,
         name="organization_usage",
     ),
-    path("groups/<uuid:group_id>/alerts/", alerts.group_alerts, name="group_alerts"),
+    path("groups/<uuid:group_id>/webhooks/", webhooks.webhooks, name="group_webhooks"),
+    path("groups/<uuid:group_id>/webhooks/new/", webhooks.new_webhook, name="new_webhook"),
+    path("groups/<uuid:group_id>/webhooks/<uuid:webhook_id>/", webhooks.webhook, name="webhook"),
     path(
-        "groups/<uuid:group_id>/alerts/rotate/",
-        alerts.rotate_alert_secret,
-        name="rotate_alert_secret",
+        "groups/<uuid:group_id>/webhooks/<uuid:webhook_id>/edit/",
+        webhooks.edit_webhook,
+        name="edit_webhook",
     ),
+    path(
+        "groups/<uuid:group_id>/webhooks/<uuid:webhook_id>/switch/",
+        webhooks.switch_webhook,
+        name="switch_webhook",
+    ),
+    path(
+        "groups/<uuid:group_id>/webhooks/<uuid:webhook_id>/remove/",
+        webhooks.remove_webhook,
+        name="remove_webhook",
+    ),
+    path(
+        "groups/<uuid:group_id>/webhooks/<uuid:webhook_id>/rotate/",
+        webhooks.rotate_webhook_secret,
+        name="rotate_webhook_secret",
+    ),
+    path(
+        "groups/<uuid:group_id>/webhooks/<uuid:webhook_id>/test/",
+        webhooks.test_webhook,
+        name="test_webhook",
+    ),
+    path(
+        "groups/<uuid:group_id>/webhooks/<uuid:webhook_id>/deliveries/<uuid:delivery_id>/",
+        webhook_deliveries.webhook_delivery,
+        name="webhook_delivery",
+    ),
+    path(
+        "groups/<uuid:group_id>/webhooks/<uuid:webhook_id>/deliveries/<uuid:delivery_id>/redeliver/",
+        webhook_deliveries.redeliver_webhook,
+        name="redeliver_webhook",
+    ),
+    path("groups/<uuid:group_id>/alerts/", alerts.group_alerts, name="group_alerts"),
     path("groups/<uuid:group_id>/alerts/test/", alerts.test_alerts, name="test_alerts"),
     path("groups/<uuid:group_id>/alerts/stop/", alerts.stop_alert_mail, name="stop_alert_mail"),
     path(

@@ -25,7 +25,7 @@ from gateway.rollups import DIMENSIONS, JOINS, SUMS, TIERS
 
 By = Literal["model", "key", "member", "source", "group", "organization", "channel", "none"]
 Step = Literal["hour", "day", "month"]
-Measure = Literal["spend", "calls", "tokens", "errors"]
+Measure = Literal["spend", "calls", "tokens", "errors", "served", "failed"]
 Key = str | UUID | int | None
 """Of a model its name, of a key, group or organization its UUID, of a member the user's id, of a channel its id (None
 where there is none), of a source `api` or `task`; of `none` the empty text."""
@@ -54,6 +54,9 @@ MEASURES: dict[Measure, tuple[str, ...]] = {
     "calls": CALLS,
     "tokens": TOKENS,
     "errors": ERRORS,
+    # How a provider or we did: refusals are the caller's own.
+    "served": ("completed", "client_gone"),
+    "failed": ("upstream_failed", "timed_out", "lost"),
 }
 HISTOGRAMS = ("latencies", "first_token_latencies")
 QUARTER = timedelta(minutes=15)

@@ -14,7 +14,7 @@ from billing.money import format_scaled
 from billing.picture_pricing import PricedKey, priced_keys
 from billing.pricing import Price, Rate
 from gateway.catalog import Model
-from gateway.errors import NotFound
+from gateway.errors import Forbidden, NotFound, Unauthorized
 from gateway.exchange import choose_exchange
 from gateway.images.offers import MODES, OFFERS, price_keys
 from gateway.services import Services
@@ -43,11 +43,11 @@ BPS_DECIMALS = 4
 
 
 async def list_models(wire: Wire, services: Services) -> None:
-    """The list needs no key: agents read it before they have one."""
+    """The list needs no key: agents read it before they have one. With one, the prices are those of its group."""
     if is_google_client(wire):
         await list_gemini_models(wire, services)
         return
-    priced = _callable_models(services)
+    priced = _callable_models(services, await _group_of(wire, services))
     answer = {
         "object": "list",
         "data": [_as_object(model.name, model, price) for model, price in priced],
@@ -63,7 +63,7 @@ async def get_model(wire: Wire, services: Services, name: str) -> None:
     if is_google_client(wire):
         await get_gemini_model(wire, services, name)
         return
-    model, price = _find(services, name)
+    model, price = _find(services, name, await _group_of(wire, services))
     await wire.send_json(200, msgspec.json.encode(_as_object(name, model, price)))
 
 
@@ -82,12 +82,24 @@ async def get_gemini_model(wire: Wire, services: Services, name: str) -> None:
     await wire.send_json(200, msgspec.json.encode(_as_gemini(name, model)))
 
 
-def _callable_models(services: Services) -> list[tuple[Model, Price]]:
-    priced = services.catalog.priced_models(services.now(), SERVED_MODES)
-    return [(model, price) for model, price in priced if _can_be_called(model, price)]
+async def _group_of(wire: Wire, services: Services) -> str | None:
+    """The group of the request's key; None without a good one."""
+    if wire.header(b"authorization") is None and wire.header(b"x-api-key") is None:
+        return None
+    try:
+        caller = await services.authenticator.authenticate(wire, any_scope=True)
+    except (Unauthorized, Forbidden):
+        return None
+    return caller.group_id
 
 
-def _can_be_called(model: Model, price: Price) -> bool:
+def _callable_models(services: Services, group_id: str | None = None) -> list[tuple[Model, Price]]:
+    priced = services.catalog.priced_models(services.now(), SERVED_MODES, group_id)
+    return [(model, price) for model, price in priced if can_be_called(model, price)]
+
+
+def can_be_called(model: Model, price: Price) -> bool:
+    """Whether an endpoint of ours serves the model at this price."""
     if model.mode not in MODES:
         return model.mode in SERVED_MODES
     offer = OFFERS.get(model.name)
@@ -95,10 +107,10 @@ def _can_be_called(model: Model, price: Price) -> bool:
     return offer is not None and not priced.isdisjoint(price_keys(offer))
 
 
-def _find(services: Services, name: str) -> tuple[Model, Price]:
+def _find(services: Services, name: str, group_id: str | None = None) -> tuple[Model, Price]:
     model = services.catalog.models.get(name)
-    price = services.catalog.price_of(model, None, services.now()) if model else None
-    if model is None or price is None or not _can_be_called(model, price):
+    price = services.catalog.price_of(model, group_id, services.now()) if model else None
+    if model is None or price is None or not can_be_called(model, price):
         raise _unknown(name)
     return model, price
 
