@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
@@ -19,6 +19,7 @@ from gateway.images.shape import parse_task_id
 from gateway.models import Delivery, Task
 from gateway.pages import task_history, task_presentation
 from gateway.pages.forms import encode_query
+from gateway.pages.snippets import picture_tabs
 from gateway.pages.task_forms import TaskFilterForm
 from gateway.templatetags.deliveries import is_being_sent
 
@@ -70,21 +71,14 @@ def tasks(request: MemberRequest, group_id: UUID) -> HttpResponse:
         "every_s": BUSY_S if task_history.has_unfinished(page.rows) else IDLE_S,
         "poll_query": encode_query(query | {"seen": seen}),
     }
-    if not page.rows and not query:
-        context |= _example(request)
+    if not page.rows and not query and (model := task_history.example_model()):
+        context["snippet_tabs"] = picture_tabs(request, model)
     if polls and request.htmx.target == GALLERY_ID:
         return render(request, "gateway/tasks.html#poll", context)
     response = render(request, "gateway/tasks.html", context)
     if request.htmx and not request.htmx.boosted and not polls:
         push_url(response, request.path + (f"?{encode_query(query)}" if query else ""))
     return response
-
-
-def _example(request: HttpRequest) -> dict[str, str]:
-    return {
-        "base_url": request.build_absolute_uri("/v1"),
-        "example_model": task_history.example_model(),
-    }
 
 
 @require_safe

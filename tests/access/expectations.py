@@ -97,9 +97,43 @@ def move(**fields: str) -> Callable[[Scene], dict[str, object]]:
     return lambda scene: values | {"operation_id": str(uuid4())}
 
 
+def public(**options: Any) -> Page:
+    """A page for everybody, with nothing on it that belongs to somebody."""
+    why = "it shows what everybody may know"
+    return Page(Row(200, 200, 200, 200, 200, 200), NOBODY, why_open=why, **options)
+
+
 PAGES: dict[str, Page] = {
+    # What everybody may read. The home page is the way to one's own pages for who is signed in.
+    "public_home": Page(Row(200, 302, 302, 302, 302, 302), NOBODY, why_open="the home page"),
+    "public_home_md": public(),
+    "pricing": public(),
+    "pricing_md": public(),
+    "models": public(),
+    "models_md": public(),
+    "model_page": public(),
+    "model_page_md": public(),
+    "status": public(),
+    "status_md": public(),
+    "status_json": public(),
+    "robots": public(),
+    "sitemap": public(),
+    "guides": public(),
+    "guides_md": public(),
+    "guide": public(parameters={"slug": "hermes-gpt"}),
+    "guide_md": public(parameters={"slug": "hermes-gpt"}),
+    "llms": public(),
+    "api_docs": public(),
+    "api_schema": public(),
+    "api_schema_as": public(parameters={"form": "json"}),
+    "without_slash": Page(
+        Row(301, 301, 301, 301, 301, 301),
+        NOBODY,
+        parameters={"page": "pricing"},
+        why_open="it leads to the public page without the slash",
+    ),
     # What everybody has for himself.
-    "home": reads(then(EVERYBODY, 302)),
+    "home": Page(Row(200, 302, 302, 302, 302, 302), NOBODY, why_open="the home page"),
     "onboarding": form(EVERYBODY, body={"organization_name": "New", "group_name": "First"}),
     "profile": form(EVERYBODY, body={"name": "Another"}),
     "memberships": reads(EVERYBODY),
@@ -116,6 +150,12 @@ PAGES: dict[str, Page] = {
         Row(404, 404, 404, 404, 404, 404),
         Row(404, 404, 404, 404, 404, 404),
         why_open="whoever has the link of the mail may see who invites him",
+    ),
+    # Mail about a balance is stopped by the link in it.
+    "stop_mail": Page(
+        Row(404, 404, 404, 404, 404, 404),
+        Row(404, 404, 404, 404, 404, 404),
+        why_open="the link is signed, and stops nothing but the mail that it came with",
     ),
     "join": acts(NOT_FOUND),
     "decline": acts(NOT_FOUND),
@@ -183,8 +223,25 @@ PAGES: dict[str, Page] = {
     "group_settings": form(MANAGERS, body={"name": "Another"}),
     "delete_group": form(ADMINS, 422, body={"typed_name": "Wrong"}, changes_nothing=True),
     "group_limits": form(MANAGERS, body={"expiry": "never", "day_nanos": "5"}),
+    "group_webhooks": reads(MANAGERS),
+    "new_webhook": form(
+        MANAGERS, 200, body={"url": "https://new.example/hook", "events": ["task.ended"]}
+    ),
+    "webhook": reads(MANAGERS),
+    "edit_webhook": form(
+        MANAGERS, body={"url": "https://receiver.example/other", "events": ["task.ended"]}
+    ),
+    "switch_webhook": acts(MANAGERS, body={"on": "0"}),
+    "remove_webhook": acts(MANAGERS),
+    "rotate_webhook_secret": acts(MANAGERS, 200),
+    "test_webhook": acts(MANAGERS),
+    "webhook_delivery": reads(
+        MANAGERS, parameters=lambda scene: {"delivery_id": scene.webhook_delivery.pk}
+    ),
+    "redeliver_webhook": acts(
+        MANAGERS, parameters=lambda scene: {"delivery_id": scene.webhook_delivery.pk}
+    ),
     "group_alerts": form(MANAGERS, body={"threshold_1": "5"}),
-    "rotate_alert_secret": acts(MANAGERS, 200),
     "stop_alert_mail": acts(MANAGERS),
     "test_alerts": acts(MANAGERS),
     "group": reads(then(MEMBERS, 302)),
@@ -249,6 +306,9 @@ PAGES: dict[str, Page] = {
     "operator_person_deactivate": acts(OPERATORS),
     "operator_person_reactivate": acts(OPERATORS),
     "operator_person_reset": acts(OPERATORS),
+    "operator_person_second_factor": acts(
+        OPERATORS, body={"reason": "Showed his passport."}, changes_nothing=True
+    ),
     "operator_channels": reads(OPERATORS),
     "operator_channel": form(OPERATORS, 422),
     "operator_channel_new": form(OPERATORS, 200),

@@ -1,7 +1,10 @@
 """Whether anything was written to the database."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from django.apps import apps
-from django.db import connection
+from django.db import connection, transaction
 
 # What each visit may write: counts of attempts, and where somebody was seen last.
 IGNORED = frozenset({"django_session", "tollgate_cache", "usersessions_usersession"})
@@ -26,3 +29,17 @@ def fingerprint() -> dict[str, str]:
     with connection.cursor() as cursor:
         cursor.execute(" UNION ALL ".join(parts))
         return dict(cursor.fetchall())
+
+
+def writes_since(before: dict[str, str]) -> list[str]:
+    """The tables that were written to since then."""
+    now = fingerprint()
+    return sorted(table for table in now if now[table] != before[table])
+
+
+@contextmanager
+def undone() -> Iterator[None]:
+    """Whatever happens within is taken back."""
+    with transaction.atomic():
+        yield
+        transaction.set_rollback(True)

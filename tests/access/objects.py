@@ -15,11 +15,12 @@ from billing import codes, promotions
 from billing.models import Account, Transfer
 from billing.notice_models import Order
 from billing.promotion_models import Code, Promotion
-from gateway.models import CallRecord, Channel, Delivery, Provider, Task
+from gateway.models import CallRecord, Channel, Delivery, Provider, Task, WebhookEndpoint
 from tests.billing.past import capture
 from tests.gateway.call_rows import record
 from tests.gateway.callback_rows import deliver_to
 from tests.gateway.task_rows import add_picture, add_task
+from tests.gateway.webhook_rows import subscribe, tell_low_balance
 from tests.people import People, fund, make_people
 
 USD = 10**9
@@ -36,6 +37,8 @@ class Scene(NamedTuple):
     capture: Transfer
     task: Task
     delivery: Delivery
+    webhook: WebhookEndpoint
+    webhook_delivery: Delivery
     waiting: Invitation
     promotion: Promotion
     code: Code
@@ -66,6 +69,7 @@ class Scene(NamedTuple):
             "call_id": f"call_{self.call.pk.hex}",
             "task_id": f"tsk_{self.task.pk.hex}",
             "delivery_id": self.delivery.pk,
+            "webhook_id": self.webhook.pk,
             "invitation_id": self.waiting.pk,
             "promotion_id": self.promotion.pk,
             "batch_id": self.code.batch_id,
@@ -101,6 +105,8 @@ def make_scene() -> Scene:
     task = add_task(key)
     add_picture(task)
     delivery = deliver_to("https://receiver.example/hook", key)
+    webhook, _secret = subscribe(people.group, people.alice, "https://receiver.example/events")
+    told = tell_low_balance(people.group)
     # A visit notes what it does not know yet: that somebody was here.
     User.objects.update(seen_at=timezone.now(), language="en")
     return Scene(
@@ -112,6 +118,8 @@ def make_scene() -> Scene:
         capture=capture(Account.objects.wallet_of(people.group), 2 * USD, timezone.now()),
         task=task,
         delivery=delivery,
+        webhook=webhook,
+        webhook_delivery=told.deliveries.get(),
         waiting=_invite(people),
         promotion=promote(people, "welcome"),
         code=make_code(people, "fair"),

@@ -1,8 +1,5 @@
 """Who may open and change what: every address of ours, for everybody, against the table in expectations.py."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import pytest
 from django.db import transaction
 from django.test import Client
@@ -11,7 +8,7 @@ from django.urls import reverse
 from accounts.models import User
 from tests.access.addresses import Address, our_addresses
 from tests.access.expectations import NOT_OBJECTS, PAGES, VARIANTS, VIEWERS, Page, Variant
-from tests.access.fingerprint import fingerprint
+from tests.access.fingerprint import fingerprint, undone, writes_since
 from tests.access.objects import Scene, make_scene
 
 ADDRESSES = our_addresses()
@@ -70,14 +67,6 @@ def url_of(name: str, values: dict[str, object], page: Page) -> str:
     return reverse(address.name, kwargs={key: values[key] for key in address.parameters})
 
 
-@contextmanager
-def undone() -> Iterator[None]:
-    """Whatever happens within is taken back."""
-    with transaction.atomic():
-        yield
-        transaction.set_rollback(True)
-
-
 def send(client: Client, method: str, url: str, page: Page) -> int:
     """The status of the answer; 500 where the view broke."""
     client.raise_request_exception = False
@@ -86,12 +75,6 @@ def send(client: Client, method: str, url: str, page: Page) -> int:
         if method == "get":
             return int(client.get(url).status_code)
         return int(client.post(url, page.body).status_code)
-
-
-def writes_since(before: dict[str, str]) -> list[str]:
-    """The tables that were written to since then."""
-    now = fingerprint()
-    return sorted(table for table in now if now[table] != before[table])
 
 
 LINES = {name: Variant(name, PAGES[name]) for name in KNOWN} | {

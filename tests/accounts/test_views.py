@@ -12,9 +12,9 @@ pytestmark = pytest.mark.django_db
 
 
 def test_a_stranger_is_led_to_the_sign_in_page(client: Client) -> None:
-    response = client.get("/")
+    response = client.get("/start/")
     assert response.status_code == 302
-    assert response["Location"] == "/accounts/login/?next=/"
+    assert response["Location"] == "/accounts/login/?next=/start/"
 
 
 def test_htmx_of_a_stranger_moves_the_whole_page(client: Client, people: People) -> None:

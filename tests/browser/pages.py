@@ -15,10 +15,11 @@ from tests.browser.conftest import Site
 
 ADMIN, OPERATOR = "alice@example.com", "olga@example.com"
 SCRIPT = "<script>alert(1)</script>"
-# Files, and answers for scripts.
+# Files, and answers for scripts; "home" is the address of "public_home".
 NOT_PAGES = frozenset({
-    "export_calls", "transfers_csv", "group_statement_csv", "organization_statement_csv", "playground_markdown",
-    "playground_key",
+    "home", "export_calls", "transfers_csv", "group_statement_csv", "organization_statement_csv", "playground_markdown",
+    "playground_key", "status_json", "robots", "sitemap", "public_home_md", "pricing_md", "models_md", "model_page_md",
+    "status_md", "guides_md", "guide_md", "llms", "api_schema", "api_schema_as",
 })  # fmt: skip
 
 
@@ -33,7 +34,8 @@ class Stop(NamedTuple):
 
 def stops(site: Site) -> Iterator[Stop]:
     """All of them, by viewer."""
-    for viewer, found in (("", doors), (ADMIN, admin_pages), (OPERATOR, operator_pages)):
+    viewers = (("", doors), ("", public_pages), (ADMIN, admin_pages), (OPERATOR, operator_pages))
+    for viewer, found in viewers:
         for name, url in found(site).items():
             yield Stop(name, url, viewer, GONE.get(name, 200))
 
@@ -46,7 +48,43 @@ def unlisted(site: Site) -> list[str]:
 
 
 # Links that were used or made up have a page of their own.
-GONE: Mapping[str, int] = {"a used invitation": 404}
+GONE: Mapping[str, int] = {
+    "an unknown model": 404,
+    "an unknown guide": 404,
+    "a broken link to stop mail": 404,
+    "a used invitation": 404,
+}
+
+
+def public_pages(site: Site) -> dict[str, str]:
+    """What everybody may read, in English, and the longest of it in the other languages."""
+    root = site.root
+    found = {
+        "home": f"{root}/",
+        "prices": f"{root}/pricing",
+        "prices of what is not there": f"{root}/pricing?q=nothing",
+        "models": f"{root}/models",
+        "a model of tokens": f"{root}/models/openai/gpt-5.5",
+        "a model of pictures": f"{root}/models/openai/gpt-image-2",
+        "an unknown model": f"{root}/models/openai/gpt5",
+        "status": f"{root}/status",
+        "status of 90 days": f"{root}/status?range=90d",
+        "guides": f"{root}/guides",
+        "a guide of text": f"{root}/guides/hermes-gpt",
+        "a guide of pictures": f"{root}/guides/curl-gpt-image",
+        "a client’s guides": f"{root}/guides/openclaw",
+        "an unknown guide": f"{root}/guides/hermes-nothing",
+    }
+    for language in ("ko", "zh-hans", "zh-hant"):
+        for page in (
+            "",
+            "pricing",
+            "models/anthropic/claude-sonnet-4-6",
+            "status",
+            "guides/codex-claude",
+        ):
+            found[f"/{page} in {language}"] = f"{root}/{language}/{page}"
+    return found
 
 
 def doors(site: Site) -> dict[str, str]:
@@ -61,6 +99,8 @@ def doors(site: Site) -> dict[str, str]:
         "a used confirmation link": f"{root}/confirm-email/nonsense/",
         "inactive": f"{root}/inactive/",
         "a used invitation": f"{site.root}/invitations/{'A' * 43}/",
+        "a broken link to stop mail": f"{site.root}/mail/stop/nonsense/",
+        "the management API": f"{site.root}/api/docs/",
     }
 
 
@@ -122,6 +162,8 @@ def organization_pages(site: Site) -> dict[str, str]:
 
 def group_pages(site: Site) -> dict[str, str]:
     group, bob = site.group_url, person(site, "bob@example.com")
+    webhook, message = one_webhook(site, "e.is_enabled")
+    stopped, stopped_message = one_webhook(site, "NOT e.is_enabled")
     return {
         "limits of the group": f"{group}limits/",
         "usage": f"{group}usage/",
@@ -130,6 +172,13 @@ def group_pages(site: Site) -> dict[str, str]:
         "credits by day": f"{group}credits/?view=days",
         "redeeming": f"{group}credits/redeem/",
         "alerts": f"{group}alerts/",
+        "webhooks": f"{group}webhooks/",
+        "a new webhook": f"{group}webhooks/new/",
+        "a webhook": webhook,
+        "a webhook that is edited": f"{webhook}edit/",
+        "a message of a webhook": message,
+        "a webhook that was switched off": stopped,
+        "a message to a long address": stopped_message,
         "statements": f"{group}statements/",
         "a statement": f"{group}statements/{month(site)}/",
         "members of a group": f"{group}members/",
@@ -240,6 +289,16 @@ def one_call(site: Site, condition: str) -> str:
         f" WHERE g.name = 'Research' AND {condition} ORDER BY r.id LIMIT 1"
     )
     return f"{site.group_url}calls/call_{call.hex}/"
+
+
+def one_webhook(site: Site, condition: str) -> tuple[str, str]:
+    """The page of a webhook, and of a message that did not arrive there."""
+    row = site.database.query(
+        "SELECT d.id, d.endpoint_id FROM gateway_delivery d JOIN gateway_webhookendpoint e ON e.id = d.endpoint_id"
+        f" WHERE d.state = 'failed' AND {condition} LIMIT 1"
+    )[0]
+    webhook = f"{site.group_url}webhooks/{row['endpoint_id']}/"
+    return webhook, f"{webhook}deliveries/{row['id']}/"
 
 
 def one_task(site: Site, condition: str) -> str:

@@ -31,6 +31,7 @@ from billing.pricing import Charge, Usage, charge_usage
 from gateway.credentials import seal
 from gateway.models import CallRecord, Channel
 from tests.browser.gallery import hang
+from tests.gateway.webhook_rows import furnish
 from tests.people import PASSWORD, People, make_people
 
 SCRIPT = "<script>alert(1)</script>"
@@ -95,6 +96,7 @@ def build(calls: int = 620, *, seed: int = 7) -> People:
     for place in places:
         _record_calls(place, prices, owner, chance)
     hang(places[0].keys)
+    furnish(people.group, people.alice)
     _open_counters(people)
     return people
 

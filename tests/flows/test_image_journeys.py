@@ -16,8 +16,8 @@ import openai
 import pytest
 from django.conf import settings
 
-from gateway.callback_secrets import secret_owner
 from gateway.credentials import unseal
+from gateway.webhook_models import CALLBACK_OWNER
 from simulator.pictures import Size, draw
 from tests.flows.billing_checks import Books, open_books
 from tests.flows.page_visits import visit_pages
@@ -372,7 +372,7 @@ def test_the_end_is_told_to_the_callback_signed(
     sealed = world.database.one(
         "SELECT sealed FROM gateway_callbacksecret WHERE api_key_id = %s", alice.key_id
     )
-    secret = unseal(bytes(sealed), settings.CREDENTIAL_KEYS, secret_owner(alice.key_id))
+    secret = unseal(bytes(sealed), settings.CREDENTIAL_KEYS, f"{CALLBACK_OWNER}{alice.key_id}")
     assert verify(secret, seen) == task
     assert seen.headers["webhook-id"].startswith("msg_")
 

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -66,7 +67,7 @@ def test_the_page_shows_what_there_is_and_how_long_it_lasts(client: Client, peop
     capture(wallet, 5 * USD, timezone.now() - timedelta(days=5))
     html = page_of(client, people)
     assert "about 56 days" in html
-    assert "At $0.71 a day" in html
+    assert re.search(r"At <span [^>]*>\$0\.71</span> a day", html)
     assert "1 charged call." in html
 
 
