@@ -10,11 +10,11 @@ from django.core.asgi import get_asgi_application
 from django.http.request import split_domain_port, validate_host
 
 from config.process import die_with_parent
-from gateway import mcp_server
 from gateway.addresses import Policy
 from gateway.app import Gateway, create_app
 from gateway.configuration import Configuration
 from gateway.images.links import derive_link_key
+from gateway.mcp import server as mcp_server
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 

@@ -35,9 +35,9 @@ from gateway.endpoints import (
 )
 from gateway.envelopes import Envelope, anthropic_envelope, google_envelope, openai_envelope
 from gateway.errors import GatewayError, MethodNotAllowed, NotFound, Unavailable
-from gateway.metrics import Key, Metrics, Totals
-from gateway.metrics_board import Board
-from gateway.metrics_store import DatabaseGauges
+from gateway.metrics.board import Board
+from gateway.metrics.counting import Key, Metrics, Totals
+from gateway.metrics.gauges import DatabaseGauges
 from gateway.outside import Outside
 from gateway.probe import Prober
 from gateway.recovery import Recovery

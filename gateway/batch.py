@@ -22,7 +22,7 @@ import psycopg
 
 from gateway.call import Record, encode_records
 from gateway.limits import Rate, RateState
-from gateway.metrics import Metrics
+from gateway.metrics.counting import Metrics
 from gateway.money_line import MoneyLine
 
 logger = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from accounts.models import User
 from gateway.credentials import BadCredential, seal, unseal
 from gateway.models import CallbackSecret, Channel, Provider, WebhookEndpoint
 from gateway.provisioning import describe_channel, record_channel, seal_credential
-from gateway.webhook_models import SigningSecret
+from gateway.webhooks.models import SigningSecret
 
 
 class Change(NamedTuple):

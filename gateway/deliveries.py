@@ -18,7 +18,6 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from accounts.ids import first_id_at
-from gateway import webhook_health
 from gateway.addresses import Policy, UnsafeAddress
 from gateway.breaker import read_retry_after
 from gateway.credentials import BadCredential
@@ -26,6 +25,7 @@ from gateway.messages import Message, Unsendable, compose
 from gateway.models import Delivery
 from gateway.outbound import FetchFailed, post
 from gateway.signing import signed_headers, signing_secrets
+from gateway.webhooks import health
 
 logger = logging.getLogger(__name__)
 
@@ -230,10 +230,10 @@ def _conclude(delivery: Delivery, outcome: Try) -> None:
             return
         if delivery.endpoint_id is not None and not delivery.is_test:
             if is_delivered:
-                webhook_health.note_arrival(delivery.endpoint_id)
+                health.note_arrival(delivery.endpoint_id)
             else:
                 is_gone = outcome.status == GONE
-                webhook_health.note_failure(delivery.endpoint_id, is_over=is_last, is_gone=is_gone)
+                health.note_failure(delivery.endpoint_id, is_over=is_last, is_gone=is_gone)
 
 
 def _mine(delivery: Delivery) -> QuerySet[Delivery]:

@@ -6,8 +6,8 @@ from gateway.callback_payloads import task_payload
 from gateway.callback_secrets import find_or_make_secret
 from gateway.images.shape import public_message_id
 from gateway.models import Delivery, WebhookEndpoint, WebhookEvent
-from gateway.webhook_models import SigningSecret
-from gateway.webhook_payloads import NothingToTell, settled_payload
+from gateway.webhooks.models import SigningSecret
+from gateway.webhooks.payloads import NothingToTell, settled_payload
 
 
 class Unsendable(Exception):

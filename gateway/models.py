@@ -15,7 +15,7 @@ from accounts.models import APIKey, Group, Organization
 from gateway.operator_models import ChannelCost
 from gateway.rollup_models import UsageSum
 from gateway.task_models import CallbackSecret, Delivery, Picture, Task, Upload
-from gateway.webhook_models import WebhookEndpoint, WebhookEvent
+from gateway.webhooks.models import WebhookEndpoint, WebhookEvent
 
 __all__ = [
     "CallRecord",

@@ -2,10 +2,10 @@
 
 from celery import shared_task
 
-from gateway import webhook_health
+from gateway.webhooks import health
 
 
 @shared_task  # type: ignore[untyped-decorator]
 def send_webhook_mail() -> int:
     """Tell who manages their groups of webhooks that were switched off. Answers how many webhooks."""
-    return webhook_health.send_mail()
+    return health.send_mail()

@@ -12,9 +12,9 @@ from gateway.breaker import Breakers
 from gateway.catalog import Catalog
 from gateway.configuration import Configuration
 from gateway.endings import Endings
-from gateway.metrics import Metrics
-from gateway.metrics_board import Board
-from gateway.metrics_store import DatabaseGauges
+from gateway.metrics.board import Board
+from gateway.metrics.counting import Metrics
+from gateway.metrics.gauges import DatabaseGauges
 from gateway.outside import Outside
 from gateway.store import Store
 from gateway.task_store import TaskStore

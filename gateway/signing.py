@@ -13,7 +13,7 @@ from django.utils import timezone
 from standardwebhooks import Webhook
 
 from gateway.credentials import BadCredential, seal, unseal
-from gateway.webhook_models import SigningSecret
+from gateway.webhooks.models import SigningSecret
 
 PREFIX = "whsec_"
 SECRET_BYTES = 32

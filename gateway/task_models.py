@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.ids import uuid7
 from accounts.models import APIKey, Group, Organization
-from gateway.webhook_models import (
+from gateway.webhooks.models import (
     CALLBACK_OWNER,
     SigningSecret,
     WebhookEndpoint,

@@ -24,11 +24,12 @@ def parameters_section(topic: Topic) -> Section:
     values, text = topic.values(), ENDPOINT_TEXTS[topic.pair.endpoint]
     family = topic.pair.family.slug if topic.pair.family else ""
     columns = (Column(_("Parameter")), Column(_("Type")), Column(_("Meaning")))
+    required = _("Required.")
     rows = tuple(
         (
             f"`{one.name}`",
             one.type,
-            f"{_('Required.')} {said}" if one.is_required else said,
+            f"{required} {said}" if one.is_required else said,
         )
         for one in text.parameters
         if family not in one.not_for

@@ -48,8 +48,8 @@ class Problem(APIException):
         self.param = param
 
 
-def answer_error(error: Exception, context: dict[str, Any]) -> Response | None:
-    """DRF's `EXCEPTION_HANDLER`. None for what nobody foresaw: Django logs it and answers 500."""
+def answer_error(error: Exception, context: dict[str, Any]) -> Response:
+    """DRF's `EXCEPTION_HANDLER`. What nobody foresaw is logged and answered with 500, without a word about it."""
     if isinstance(error, (OperationalError, InterfaceError)):
         logger.error("the database did not answer: %s", type(error).__name__)
         problem = Problem(503, "temporarily_unavailable", "The database cannot be reached.")
@@ -60,7 +60,9 @@ def answer_error(error: Exception, context: dict[str, Any]) -> Response | None:
         return _answer_fields(error)
     problem_of = _problem_of(error)
     if problem_of is None:
-        return None
+        request = context["request"]
+        logger.error("%s %s failed", request.method, request.path, exc_info=error)
+        problem_of = Problem(500, "internal_error", "Tollgate failed. Nothing is known of why.")
     return _respond(problem_of, _headers(error))
 
 

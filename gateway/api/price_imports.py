@@ -4,7 +4,6 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from django.db import DataError, IntegrityError
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import serializers
@@ -18,7 +17,7 @@ from billing.price_book import ModelEntry, PriceBookError
 from gateway.api.fields import TextField
 from gateway.api.prices import RateTableSerializer, describe_tables
 from gateway.api.queries import read_body
-from gateway.operator.price_uploads import Plan, Planned, parse_book, plan_book
+from gateway.operator.price_uploads import UNFIT, Plan, Planned, parse_book, plan_book
 from gateway.provisioning import load_price_book
 
 TAGS = ["Operators"]
@@ -151,8 +150,7 @@ class BookImport(OperatorView):
             raise Problem(409, "plan_changed", message, "plan")
         try:
             loaded = load_price_book(entries, self.user)
-        except (DataError, IntegrityError, ValueError):
-            # Too long, too large, or NUL: what is read as a book need not fit into the tables.
+        except UNFIT:
             message = "The book has a value that cannot be kept: too long or too large."
             raise serializers.ValidationError({"book": [message]}) from None
         answer = {"object": "price_book_import"} | loaded._asdict()

@@ -18,14 +18,14 @@ from accounts.api.paging import CursorPages
 from accounts.api.serializers import StrictSerializer
 from accounts.api.views import ManagementView
 from accounts.models import Group
-from gateway import webhook_services as services
 from gateway.addresses import URL_LENGTH_MAX
 from gateway.api.deliveries import DeliverySerializer, describe_delivery, refusals_of_senders
 from gateway.api.fields import FlagField, TextField
 from gateway.api.queries import names_of, page_of, read_body, read_query
 from gateway.models import Delivery, WebhookEndpoint
 from gateway.nudge import nudge_deliveries
-from gateway.webhook_models import SUBSCRIBABLE, WebhookEvent
+from gateway.webhooks import services
+from gateway.webhooks.models import SUBSCRIBABLE, WebhookEvent
 
 TAGS = ["Webhooks"]
 

@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector
 
 from billing.money import NANOS_PER_USD
 from gateway.errors import Forbidden
-from gateway.metrics import METRICS, Histogram, Key, Totals
+from gateway.metrics.counting import METRICS, Histogram, Key, Totals
 from gateway.services import Services
 from gateway.wire import Wire
 

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.contrib import messages
+from django.db import DataError, IntegrityError
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
@@ -26,6 +27,8 @@ from gateway.operator.price_reading import ShownTable, shown_tables
 from gateway.provisioning import describe_model, facts_of, load_price_book
 
 FRAME = {"operator_page": True, "tab": "prices"}
+# Too long, too large, or NUL: what is read as a book need not fit into the tables.
+UNFIT = (DataError, IntegrityError, ValueError)
 
 
 class PlannedPrice(NamedTuple):
@@ -129,7 +132,13 @@ def import_book(request: MemberRequest) -> HttpResponse:
             form.add_error("file", say_fault(error))
         else:
             if form.cleaned_data["plan"] == plan.digest and not plan.is_refused:
-                return _bring_in(request, entries)
+                try:
+                    return _bring_in(request, entries)
+                except UNFIT:
+                    form.add_error(
+                        "file",
+                        _("The book has a value that cannot be kept: too long or too large."),
+                    )
     context = FRAME | {
         "form": form,
         "plan": plan,
@@ -144,5 +153,6 @@ def _bring_in(request: MemberRequest, entries: Sequence[ModelEntry]) -> HttpResp
     said = ngettext("%(count)d price is added.", "%(count)d prices are added.", loaded.prices) % {
         "count": loaded.prices
     }
-    messages.success(request, f"{_('The price book is in.')} {said}")
+    arrived = _("The price book is in.")
+    messages.success(request, f"{arrived} {said}")
     return redirect("operator_prices")

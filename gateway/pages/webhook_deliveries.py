@@ -11,11 +11,11 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.views import MemberRequest, signed_in
-from gateway import webhook_services
 from gateway.deliveries import TooManyTests
 from gateway.models import Delivery
 from gateway.nudge import nudge_deliveries
 from gateway.pages.webhooks import POLL_S, find_webhook, frame_of
+from gateway.webhooks import services
 
 
 @require_safe
@@ -48,7 +48,7 @@ def redeliver_webhook(
     mine = Delivery.objects.of_endpoint(endpoint).select_related("event", "endpoint")
     delivery = get_object_or_404(mine, pk=delivery_id)
     try:
-        sent = webhook_services.redeliver(delivery, request.user)
+        sent = services.redeliver(delivery, request.user)
     except TooManyTests:
         messages.error(request, _("Too many tests just now. Wait a minute."))
     except ValidationError as error:

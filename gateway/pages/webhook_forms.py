@@ -9,8 +9,8 @@ from gateway.addresses import URL_LENGTH_MAX, UnsafeAddress, check_url
 from gateway.deliveries import address_policy
 from gateway.models import Delivery, WebhookEvent
 from gateway.pages.outbound_words import OUTBOUND_TEXTS
-from gateway.webhook_models import SUBSCRIBABLE
-from gateway.webhook_services import DESCRIPTION_CHARS_MAX, EndpointPlan
+from gateway.webhooks.models import SUBSCRIBABLE
+from gateway.webhooks.services import DESCRIPTION_CHARS_MAX, EndpointPlan
 
 EXPLAINED = {
     WebhookEvent.Type.TASK_ENDED: _("An image task was completed, failed or was cancelled."),

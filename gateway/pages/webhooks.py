@@ -17,13 +17,13 @@ from accounts.reauthentication import recently_authenticated
 from accounts.views import MemberRequest, signed_in
 from billing.pages.group_members import find_managed_group
 from billing.presentation import group_frame, page_by_id, parse_cursor
-from gateway import webhook_services
 from gateway.deliveries import TooManyTests
 from gateway.models import Delivery, WebhookEndpoint
 from gateway.nudge import nudge_deliveries
 from gateway.pages.webhook_forms import LogFilterForm, WebhookForm
 from gateway.signing import OVERLAP
-from gateway.webhook_services import ENDPOINTS_MAX, plan_of
+from gateway.webhooks import services
+from gateway.webhooks.services import ENDPOINTS_MAX, plan_of
 
 PAGE_SIZE = 25
 POLL_S = 2
@@ -71,7 +71,7 @@ def new_webhook(request: MemberRequest, group_id: UUID) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         base_url = request.build_absolute_uri("/").rstrip("/")
         try:
-            endpoint, secret = webhook_services.create_endpoint(
+            endpoint, secret = services.create_endpoint(
                 group, request.user, form.plan(), base_url=base_url
             )
         except ValidationError as error:
@@ -90,7 +90,7 @@ def edit_webhook(request: MemberRequest, group_id: UUID, webhook_id: UUID) -> Ht
     form = WebhookForm(request.POST if request.method == "POST" else None, plan_of(endpoint))
     if request.method == "POST" and form.is_valid():
         try:
-            webhook_services.change_endpoint(endpoint, request.user, form.plan())
+            services.change_endpoint(endpoint, request.user, form.plan())
         except ValidationError as error:
             form.add_error(None, error)
         else:
@@ -114,7 +114,7 @@ def switch_webhook(request: MemberRequest, group_id: UUID, webhook_id: UUID) -> 
     group, endpoint = find_webhook(request, group_id, webhook_id)
     wanted = plan_of(endpoint)._replace(is_enabled=request.POST.get("on") == "1")
     try:
-        webhook_services.change_endpoint(endpoint, request.user, wanted)
+        services.change_endpoint(endpoint, request.user, wanted)
     except ValidationError as error:
         messages.error(request, " ".join(error.messages))
     else:
@@ -129,7 +129,7 @@ def switch_webhook(request: MemberRequest, group_id: UUID, webhook_id: UUID) -> 
 def remove_webhook(request: MemberRequest, group_id: UUID, webhook_id: UUID) -> HttpResponse:
     """Take it away, with its log."""
     group, endpoint = find_webhook(request, group_id, webhook_id)
-    webhook_services.remove_endpoint(endpoint, request.user)
+    services.remove_endpoint(endpoint, request.user)
     messages.success(request, _("The webhook is removed."))
     return redirect("group_webhooks", group.pk)
 
@@ -141,7 +141,7 @@ def remove_webhook(request: MemberRequest, group_id: UUID, webhook_id: UUID) -> 
 def rotate_webhook_secret(request: MemberRequest, group_id: UUID, webhook_id: UUID) -> HttpResponse:
     """Another secret, shown this once."""
     group, endpoint = find_webhook(request, group_id, webhook_id)
-    secret = webhook_services.rotate_secret(endpoint, request.user)
+    secret = services.rotate_secret(endpoint, request.user)
     endpoint.refresh_from_db()
     return _show(request, group, endpoint, {"secret": secret, "is_rotation": True})
 
@@ -152,7 +152,7 @@ def test_webhook(request: MemberRequest, group_id: UUID, webhook_id: UUID) -> Ht
     """Send a test; the log shows what became of it."""
     group, endpoint = find_webhook(request, group_id, webhook_id)
     try:
-        webhook_services.send_test(endpoint, request.user)
+        services.send_test(endpoint, request.user)
     except TooManyTests:
         messages.error(request, _("Too many tests just now. Wait a minute."))
     else:

@@ -65,8 +65,8 @@ _CURL_CHAT = _programs(
     (_CHAT, "chat.sh"),
     (_STREAM, "stream.sh"),
     (_TOOLS, "tools.sh"),
-    (_STRUCTURED, "structured.sh"),
 )
+_CURL_SCHEMA = _program(_STRUCTURED, "curl/structured.sh")
 _CURL_PICTURES = _programs(
     "curl",
     (_("Order a picture"), "order.sh"),
@@ -78,8 +78,8 @@ _PYTHON_CHAT = _programs(
     (_CHAT, "chat.py"),
     (_STREAM, "stream.py"),
     (_TOOLS, "tools.py"),
-    (_STRUCTURED, "structured.py"),
 )
+_PYTHON_SCHEMA = _program(_STRUCTURED, "openai-python/structured.py")
 _NODE_CHAT = _programs(
     "openai-node", (_CHAT, "chat.mjs"), (_STREAM, "stream.mjs"), (_TOOLS, "tools.mjs")
 )
@@ -88,8 +88,8 @@ _LANGCHAIN = _programs(
     (_CHAT, "chat.py"),
     (_STREAM, "stream.py"),
     (_TOOLS, "tools.py"),
-    (_STRUCTURED, "structured.py"),
 )
+_LANGCHAIN_SCHEMA = _program(_STRUCTURED, "langchain/structured.py")
 _VERCEL_AI = _programs(
     "vercel-ai", (_CHAT, "chat.mjs"), (_STREAM, "stream.mjs"), (_TOOLS, "tools.mjs")
 )
@@ -121,25 +121,35 @@ _AIDER = (
 
 _PARTS: Mapping[tuple[str, str], tuple[Part, ...]] = MappingProxyType(
     {
-        ("curl", "gpt"): (*_CURL_CHAT, _program(_RESPONSES, "curl/responses.sh")),
+        ("curl", "gpt"): (
+            *_CURL_CHAT,
+            _CURL_SCHEMA,
+            _program(_RESPONSES, "curl/responses.sh"),
+        ),
         ("curl", "gpt-image"): (
             *_CURL_PICTURES,
             _program(_("OpenAI’s Images API"), "curl/openai_images.sh"),
         ),
+        # Anthropic's Chat Completions take no notice of a schema, so its models are shown none.
         ("curl", "claude"): (
             *_CURL_CHAT,
             _program(_("Anthropic’s Messages API"), "curl/messages.sh"),
         ),
-        ("curl", "gemini"): (*_CURL_CHAT, _program(_("Google’s API"), "curl/generate.sh")),
+        ("curl", "gemini"): (
+            *_CURL_CHAT,
+            _CURL_SCHEMA,
+            _program(_("Google’s API"), "curl/generate.sh"),
+        ),
         ("openai-python", "gpt"): (
             *_PYTHON_CHAT,
+            _PYTHON_SCHEMA,
             _program(_RESPONSES, "openai-python/responses.py"),
         ),
         ("openai-python", "gpt-image"): _programs(
             "openai-python", (_DRAW, "draw.py"), (_EDIT, "edit.py"), (_AS_TASKS, "task.py")
         ),
         ("openai-python", "claude"): _PYTHON_CHAT,
-        ("openai-python", "gemini"): _PYTHON_CHAT,
+        ("openai-python", "gemini"): (*_PYTHON_CHAT, _PYTHON_SCHEMA),
         ("openai-node", "gpt"): (*_NODE_CHAT, _program(_RESPONSES, "openai-node/responses.mjs")),
         ("openai-node", "gpt-image"): _programs(
             "openai-node", (_DRAW, "draw.mjs"), (_EDIT, "edit.mjs"), (_AS_TASKS, "task.mjs")
@@ -178,10 +188,10 @@ _PARTS: Mapping[tuple[str, str], tuple[Part, ...]] = MappingProxyType(
         ),
         ("openclaw", "claude"): _OPENCLAW,
         ("openclaw", "gemini"): _OPENCLAW,
-        ("langchain", "gpt"): _LANGCHAIN,
+        ("langchain", "gpt"): (*_LANGCHAIN, _LANGCHAIN_SCHEMA),
         ("langchain", "gpt-image"): _programs("langchain", (_DRAW, "image.py")),
         ("langchain", "claude"): _LANGCHAIN,
-        ("langchain", "gemini"): _LANGCHAIN,
+        ("langchain", "gemini"): (*_LANGCHAIN, _LANGCHAIN_SCHEMA),
         ("vercel-ai", "gpt"): _VERCEL_AI,
         ("vercel-ai", "gpt-image"): _programs("vercel-ai", (_DRAW, "image.mjs")),
         ("vercel-ai", "claude"): _VERCEL_AI,

@@ -55,10 +55,11 @@ def _list_pages(root: str, catalogue: list[Offered], prefix: str = "") -> Iterat
     yield from ("", f"## {prefix}Tollgate", "")
     for title, name in pages:
         yield f"- [{title}]({root}{page_path(f'{name}_md')})"
-    yield from ("", f"## {prefix}{_('Guides')}", "")
+    guides, models = _("Guides"), _("Models")
+    yield from ("", f"## {prefix}{guides}", "")
     for one in list_guides():
         yield f"- [{one.title}]({root}{page_path('guide_md', **one.parameters)})"
-    yield from ("", f"## {prefix}{_('Models')}", "")
+    yield from ("", f"## {prefix}{models}", "")
     for offered in catalogue:
         provider, _slash, name = offered.name.partition("/")
         path = page_path("model_page_md", provider=provider, name=name)

@@ -6,8 +6,8 @@ from uuid import uuid4
 from accounts.key_services import issue_key
 from accounts.models import APIKey, Group, User
 from billing.models import Transfer
-from gateway import webhook_services
 from gateway.models import Delivery, WebhookEndpoint
+from gateway.webhooks import services
 from tests.access.objects import Scene, make_scene
 
 CALLING = "call_key"
@@ -30,10 +30,10 @@ def make_api_scene() -> ApiScene:
     """The scene of the pages, with a key for each viewer and a webhook that was tested once."""
     scene = make_scene()
     people = scene.people
-    webhook, _secret = webhook_services.create_endpoint(
+    webhook, _secret = services.create_endpoint(
         people.group,
         people.alice,
-        webhook_services.EndpointPlan("https://receiver.example/hook", ("task.ended",)),
+        services.EndpointPlan("https://receiver.example/hook", ("task.ended",)),
     )
     return ApiScene(
         scene,
@@ -46,7 +46,7 @@ def make_api_scene() -> ApiScene:
             "operator": _manage(people.olga, people.foreign_group),
         },
         webhook,
-        webhook_services.send_test(webhook, people.alice),
+        services.send_test(webhook, people.alice),
     )
 
 

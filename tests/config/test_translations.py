@@ -1,5 +1,6 @@
 """The translations, and the tool that keeps them."""
 
+import ast
 import gettext
 from pathlib import Path
 
@@ -8,6 +9,8 @@ from babel.messages.catalog import Catalog
 
 from config import translations
 from config.translations import LOCALES, Text
+
+KEYWORDS = {"_", "gettext", "gettext_lazy", "ngettext", "pgettext", "npgettext"}
 
 
 @pytest.fixture
@@ -92,3 +95,16 @@ def test_every_text_of_the_project_is_translated(locale: str) -> None:
     assert said == known, "run `python -m config.translations extract` and translate what is new"
     assert not [message.id for message in translations.find_missing(catalog)]
     assert not list(translations.find_faults(catalog))
+
+
+def test_no_text_stands_inside_an_f_string_where_babel_does_not_look() -> None:
+    hidden = [
+        f"{path.relative_to(translations.ROOT)}:{node.lineno}"
+        for folder in ("accounts", "billing", "config", "gateway", "guides")
+        for path in sorted((translations.ROOT / folder).rglob("*.py"))
+        for joined in ast.walk(ast.parse(path.read_text()))
+        if isinstance(joined, ast.JoinedStr)
+        for node in ast.walk(joined)
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") in KEYWORDS
+    ]
+    assert hidden == []

@@ -17,7 +17,7 @@ import pytest
 from django.conf import settings
 
 from gateway.credentials import unseal
-from gateway.webhook_models import CALLBACK_OWNER
+from gateway.webhooks.models import CALLBACK_OWNER
 from simulator.pictures import Size, draw
 from tests.flows.billing_checks import Books, open_books
 from tests.flows.page_visits import visit_pages

@@ -13,7 +13,7 @@ import pytest
 
 from config.process import spawn
 from config.run import Site, granian
-from tests.gateway.test_metrics import MODEL, Samples, scrape
+from tests.gateway.metrics.test_counting import MODEL, Samples, scrape
 from tests.world import ROOT, GatewayProcess, Tenant, World
 
 CALLS = 60

@@ -12,9 +12,9 @@ from accounts.ids import uuid7
 from accounts.models import APIKey, Group, User
 from billing.models import Account, HoldOwner, Limit
 from gateway.models import Delivery, WebhookEndpoint, WebhookEvent
-from gateway.webhook_models import SUBSCRIBABLE
-from gateway.webhook_payloads import settled_payload
-from gateway.webhook_services import EndpointPlan, create_endpoint
+from gateway.webhooks.models import SUBSCRIBABLE
+from gateway.webhooks.payloads import settled_payload
+from gateway.webhooks.services import EndpointPlan, create_endpoint
 
 
 def subscribe(

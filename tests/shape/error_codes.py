@@ -12,7 +12,7 @@ _IN_SQL = re.compile(r"'failed', '(\w+)'|'error_code', '(\w+)'")
 
 
 # Of the gateway: what answers nobody at the data plane.
-_APART = {"api", "management", "operator", "pages", "playground", "templatetags", "metrics.py"}
+_APART = {"api", "management", "operator", "pages", "playground", "templatetags", "metrics"}
 
 
 def data_plane_codes() -> set[str]:

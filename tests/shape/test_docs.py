@@ -86,8 +86,8 @@ def test_every_command_and_job_is_documented() -> None:
 
 
 def test_every_endpoint_of_the_data_plane_is_documented() -> None:
-    from gateway import mcp_server
     from gateway.app import NAMED_ROUTES, ROUTES
+    from gateway.mcp import server as mcp_server
 
     text = text_of("api.md")
     served = [

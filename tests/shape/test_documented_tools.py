@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from gateway.mcp_tools import TOOLS
+from gateway.mcp.tools import TOOLS
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -24,9 +24,9 @@ def test_every_tool_and_argument_is_documented() -> None:
 
 def test_only_one_module_knows_the_protocols_package() -> None:
     knowing = [
-        path.name
+        str(path.relative_to(ROOT))
         for folder in ("accounts", "billing", "gateway", "config")
         for path in sorted((ROOT / folder).rglob("*.py"))
         if re.search(r"^\s*(?:from|import) mcp(?:_types)?\b", path.read_text(), re.MULTILINE)
     ]
-    assert knowing == ["mcp_server.py"]
+    assert knowing == ["gateway/mcp/server.py"]

@@ -6,7 +6,7 @@ from django.core.management.base import BaseCommand
 
 from accounts.security_mfa import reseal_second_factors
 from gateway.channels import reseal_credentials
-from gateway.webhook_models import CALLBACK_OWNER, WEBHOOK_OWNER
+from gateway.webhooks.models import CALLBACK_OWNER, WEBHOOK_OWNER
 
 
 class Command(BaseCommand):

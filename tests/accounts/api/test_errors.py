@@ -2,6 +2,7 @@
 
 import pytest
 
+from accounts.api.views import ManagementView
 from tests.management import ManagementClient
 from tests.people import People
 
@@ -87,3 +88,16 @@ def test_an_address_that_is_not_there_is_answered_in_the_envelope(
     for method in ("GET", "POST", "DELETE", "PUT"):
         answer = alice.send(method, path, None)
         assert (answer.status, answer.code) == (404, "not_found")
+
+
+def test_what_nobody_foresaw_is_logged_and_answered_in_the_envelope(
+    alice: ManagementClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(self: object) -> None:
+        raise RuntimeError("a secret of ours")
+
+    monkeypatch.setattr(ManagementView, "organizations", fail)
+    answer = alice.get("organizations")
+    assert (answer.status, answer.code) == (500, "internal_error")
+    assert "secret" not in str(answer.body)
+    assert "a secret of ours" in caplog.text

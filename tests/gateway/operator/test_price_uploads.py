@@ -81,6 +81,17 @@ def test_what_was_shown_is_brought_in_with_its_lines(olga: Client, people: Peopl
     assert "Nothing to do" in again.content.decode()
 
 
+@pytest.mark.parametrize("facts", [{"source": "a\x00b"}, {"context_length": 2**40}])
+def test_a_book_with_a_value_that_does_not_fit_is_refused_whole(
+    olga: Client, people: People, facts: dict[str, Any]
+) -> None:
+    shown = upload(olga, book("openai/new", **facts))
+    answer = confirm(olga, shown) if shown.context["plan"] else shown
+    assert answer.status_code == 422
+    assert answer.context["form"].errors["file"]
+    assert not Model.objects.filter(name="openai/new").exists()
+
+
 def test_a_plan_that_changed_meanwhile_is_shown_again(olga: Client, people: People) -> None:
     shown = upload(olga, book("openai/tiny"))
     add_model()

@@ -17,7 +17,7 @@ from billing.limits import set_limits
 from billing.models import Account, Limit
 from gateway.models import Delivery, Task, WebhookEvent
 from gateway.task_services import cancel_task
-from gateway.webhook_payloads import settled_payload
+from gateway.webhooks.payloads import settled_payload
 from tests.billing.bank import in_parallel
 from tests.billing.past import capture
 from tests.gateway.webhook_rows import (

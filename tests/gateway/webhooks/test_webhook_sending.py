@@ -16,8 +16,8 @@ from accounts.key_services import issue_key, revoke_key
 from accounts.models import Change, GroupMembership
 from gateway.deliveries import send_next_delivery, sweep_deliveries
 from gateway.models import Delivery, WebhookEndpoint, WebhookEvent
-from gateway.webhook_health import FAILING_MAX, send_mail
-from gateway.webhook_services import change_endpoint, plan_of, remove_endpoint
+from gateway.webhooks.health import FAILING_MAX, send_mail
+from gateway.webhooks.services import change_endpoint, plan_of, remove_endpoint
 from tests.billing.bank import in_parallel
 from tests.gateway.callback_rows import HOUR_S, make_due, wait_s
 from tests.gateway.far_end import head, whole

@@ -10,12 +10,12 @@ from django.core.exceptions import ValidationError
 from django.core.management import call_command
 
 from accounts.models import Change
-from gateway import webhook_services
 from gateway.credentials import BadCredential
 from gateway.deliveries import TESTS_MAX, TooManyTests, send_next_delivery
 from gateway.models import Delivery, WebhookEndpoint, WebhookEvent
 from gateway.signing import signing_secrets
-from gateway.webhook_services import (
+from gateway.webhooks import services
+from gateway.webhooks.services import (
     ENDPOINTS_MAX,
     EndpointPlan,
     change_endpoint,
@@ -280,6 +280,6 @@ def test_switching_on_again_forgets_why_it_was_stopped(people: People, hooked: H
 
 def test_a_webhook_goes_with_its_log_and_the_events_stay(people: People, hooked: Hooked) -> None:
     tell_low_balance(people.group)
-    webhook_services.remove_endpoint(hooked.endpoint, people.alice)
+    services.remove_endpoint(hooked.endpoint, people.alice)
     assert not Delivery.objects.exists()
     assert WebhookEvent.objects.count() == 1

@@ -17,9 +17,9 @@ from gateway.addresses import UnsafeAddress, check_url
 from gateway.deliveries import address_policy, check_test_rate, hurry_waiting
 from gateway.models import Delivery, WebhookEndpoint, WebhookEvent
 from gateway.signing import put_first_secret, replace_secret
-from gateway.webhook_health import let_waiting_end
-from gateway.webhook_models import SUBSCRIBABLE
-from gateway.webhook_payloads import example_facts
+from gateway.webhooks.health import let_waiting_end
+from gateway.webhooks.models import SUBSCRIBABLE
+from gateway.webhooks.payloads import example_facts
 
 ENDPOINTS_MAX = 5
 DESCRIPTION_CHARS_MAX = 120

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import msgspec
 
-from gateway.metrics import Totals
+from gateway.metrics.counting import Totals
 
 logger = logging.getLogger(__name__)
 

@@ -33,9 +33,9 @@ from mcp_types import (
 
 from gateway.body import parse_object
 from gateway.errors import BadRequest, Forbidden
-from gateway.inner_requests import Application, InnerAnswer, InnerRequest, send_inner
-from gateway.mcp_tools import TOOLS
-from gateway.mcp_tools import Tool as OwnTool
+from gateway.mcp.inner_requests import Application, InnerAnswer, InnerRequest, send_inner
+from gateway.mcp.tools import TOOLS
+from gateway.mcp.tools import Tool as OwnTool
 from gateway.services import Services
 from gateway.wire import Wire
 

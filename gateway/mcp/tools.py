@@ -9,9 +9,8 @@ from urllib.parse import quote
 import msgspec
 from msgspec import UNSET, Struct
 
-from gateway import mcp_answers as answers
-from gateway import mcp_arguments as arguments
-from gateway.inner_requests import InnerRequest
+from gateway.mcp import answers, arguments
+from gateway.mcp.inner_requests import InnerRequest
 
 KINDS = MappingProxyType(
     {

@@ -44,8 +44,8 @@ class WebhookEndpointQuerySet(models.QuerySet["WebhookEndpoint"]):
 
 
 class WebhookEndpoint(SigningSecret):
-    """An address that is told of a group's events. Written by gateway/webhook_services.py, and switched off by
-    gateway/webhook_health.py where nothing has arrived for days: `stopped_why` says so, `mail_due` until its managers
+    """An address that is told of a group's events. Written by gateway/webhooks/services.py, and switched off by
+    gateway/webhooks/health.py where nothing has arrived for days: `stopped_why` says so, `mail_due` until its managers
     were told. `failing_since`: since when no message has arrived.
 
     `base_url` is where it was last saved, for links where the installation does not know its address.
@@ -90,7 +90,7 @@ class WebhookEvent(models.Model):
     the transaction of what it tells, by `gateway_tell` (migration 0011); a test by webhook_services.
 
     `cause` names what happened, so that it is told once. `facts` is what was known then, money in nano-dollars;
-    `payload` is made of it before the first delivery and never changes (gateway/webhook_payloads.py).
+    `payload` is made of it before the first delivery and never changes (gateway/webhooks/payloads.py).
     """
 
     class Type(models.TextChoices):

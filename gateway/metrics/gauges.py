@@ -5,7 +5,7 @@ import time
 from datetime import UTC, datetime, timedelta
 
 from accounts.ids import first_id_at
-from gateway.metrics import Key
+from gateway.metrics.counting import Key
 from gateway.rows import Pool, fetch_rows
 from gateway.store import DISCONNECTED
 

@@ -12,8 +12,8 @@ import msgspec
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from gateway.metrics import METRICS, Histogram, Metrics, Totals
-from gateway.metrics_board import ENDED, Board
+from gateway.metrics.board import ENDED, Board
+from gateway.metrics.counting import METRICS, Histogram, Metrics, Totals
 from tests.world import GatewayProcess, Tenant, World, client
 
 MODEL = "openai/gpt-5.4-nano"
