@@ -18,6 +18,7 @@ from simulator.answers import (
 )
 from simulator.chat_request import ChatBody, check_context, chosen_names
 from simulator.errors import ApiError
+from simulator.exchange import Exchange, read_exchange
 from simulator.script import Script
 from simulator.tokens import TokenCounter, split_tokens
 
@@ -94,10 +95,10 @@ class Composer:
         if prompt_tokens is None:
             prompt_tokens = self.count(body)
             check_context(body.model, prompt_tokens)
-        prompt = _last_user_text(body.messages)
+        exchange = read_exchange(body.messages)
         choices = [
-            self._choose(body, script, prompt, share)
-            for share in _shares(body, script, prompt, body.n or 1)
+            self._choose(body, script, exchange, share)
+            for share in _shares(body, script, exchange.prompt, body.n or 1)
         ]
         completion = sum(choice.tokens for choice in choices)
         reasoning = sum(choice.reasoning for choice in choices)
@@ -115,17 +116,17 @@ class Composer:
         """The tokens of one text."""
         return self._counter.count(text)
 
-    def _choose(self, body: ChatBody, script: Script, prompt: str, share: Share) -> Choice:
+    def _choose(self, body: ChatBody, script: Script, exchange: Exchange, share: Share) -> Choice:
         limit = body.limit if share.visible is None else None
         if limit is not None:
             share.reasoning = min(share.reasoning, limit)
             limit -= share.reasoning
         scripted = script.content is not None or script.line_bytes is not None
         if body.tools and not scripted:
-            called = _called_tools(body, prompt)
+            called = _called_tools(body, exchange)
             if called:
-                return self._call_tools(called, prompt, share, limit)
-        pieces = self._say(body, script, prompt, share)
+                return self._call_tools(called, exchange.prompt, share, limit)
+        pieces = self._say(body, script, exchange, share)
         stopped_by = None
         if body.stops and share.visible is None:
             pieces, stopped_by = _cut_at_stop(pieces, body.stops)
@@ -133,8 +134,9 @@ class Composer:
             return Choice(pieces[:limit], "length", share.reasoning)
         return Choice(pieces, "stop", share.reasoning, stopped_by=stopped_by)
 
-    def _say(self, body: ChatBody, script: Script, prompt: str, share: Share) -> list[str]:
-        text = self._fixed_text(body, script, prompt)
+    def _say(self, body: ChatBody, script: Script, exchange: Exchange, share: Share) -> list[str]:
+        prompt = exchange.prompt
+        text = self._fixed_text(body, script, exchange)
         if script.line_bytes is not None:
             pieces = one_line(script.line_bytes)
             return pieces if share.visible is None else spread("".join(pieces), share.visible)
@@ -149,18 +151,18 @@ class Composer:
             return [*pieces, " \U0001f600"]
         return pieces
 
-    def _fixed_text(self, body: ChatBody, script: Script, prompt: str) -> str | None:
+    def _fixed_text(self, body: ChatBody, script: Script, exchange: Exchange) -> str | None:
         """The text a script, an output format or a tool's result prescribes; else None."""
         if script.content is not None:
             return script.content
         wanted = body.response_format
         if wanted is not None and wanted["type"] == "json_schema":
             where = "response_format"
-            return sample_json(wanted["json_schema"]["schema"], prompt, where)
+            return sample_json(wanted["json_schema"]["schema"], exchange.prompt, where)
         if wanted is not None and wanted["type"] == "json_object":
-            return free_json(prompt)
-        if body.messages[-1].get("role") == "tool":
-            return "".join(quote_results(_tool_results(body.messages)))
+            return free_json(exchange.prompt)
+        if exchange.results:
+            return "".join(quote_results(exchange.results))
         return None
 
     def _call_tools(
@@ -222,42 +224,14 @@ def _shares(body: ChatBody, script: Script, prompt: str, count: int) -> list[Sha
     ]
 
 
-def _text_of(message: dict[str, Any]) -> str:
-    content = message.get("content")
-    if isinstance(content, str):
-        return content
-    if not isinstance(content, list):
-        return ""
-    return "\n".join(str(part.get("text")) for part in content if part.get("type") == "text")
+def _called_tools(body: ChatBody, exchange: Exchange) -> list[dict[str, Any]]:
+    """The functions to call now: those the choice forces, else those the user's words name.
 
-
-def _last_user_text(messages: list[dict[str, Any]]) -> str:
-    for message in reversed(messages):
-        if message["role"] == "user":
-            return _text_of(message)
-    return ""
-
-
-def _tool_results(messages: list[dict[str, Any]]) -> list[tuple[str, str]]:
-    """Name and text of each result after the last assistant message, oldest first."""
-    results: list[tuple[str, str]] = []
-    for message in reversed(messages):
-        if message["role"] == "tool":
-            results.append((str(message["tool_call_id"]), _text_of(message)))
-            continue
-        names = {
-            str(call.get("id")): str(call["function"].get("name"))
-            for call in message.get("tool_calls") or ()
-            if isinstance(call.get("function"), dict)
-        }
-        return [(names.get(call_id, call_id), text) for call_id, text in reversed(results)]
-    return results
-
-
-def _called_tools(body: ChatBody, prompt: str) -> list[dict[str, Any]]:
-    """The functions to call now: those the choice forces, else those the user's text names."""
+    None is called twice in an exchange unless it is forced: else an agent that names its tools
+    after every result would never be answered.
+    """
     choice = body.tool_choice
-    if choice == "none" or body.messages[-1]["role"] != "user":
+    if choice == "none" or not exchange.is_asked:
         return []
     functions = [tool["function"] for tool in body.tools if tool["type"] == "function"]
     forced = choice == "required"
@@ -266,7 +240,9 @@ def _called_tools(body: ChatBody, prompt: str) -> list[dict[str, Any]]:
         functions = [one for one in functions if one["name"] in names]
         allowed = choice["type"] == "allowed_tools"
         forced = not allowed or choice["allowed_tools"].get("mode") == "required"
-    text = prompt.lower()
+    if not forced:
+        functions = [one for one in functions if one["name"] not in exchange.answered]
+    text = exchange.prompt.lower()
     called = [one for one in functions if _mentions(text, one["name"].lower())]
     if not called and forced:
         called = functions[:1]
