@@ -56,6 +56,10 @@ class RotatedMeanwhile(Exception):
     """Somebody rotated the key after it was looked at: rotating again would stop the text that is still in use."""
 
 
+class RotatedBefore(RotatedMeanwhile):
+    """The operation has rotated the key a while ago: its text was shown then."""
+
+
 @transaction.atomic
 def issue_key(
     group: Group,
@@ -156,6 +160,12 @@ def restrict_group(group: Group, actor: User | None, **restrictions: Unpack[Rest
 @transaction.atomic
 def _restrict(owner: APIKey | Group, actor: User | None, restrictions: Restrictions) -> None:
     _check_names(restrictions)
+    if (
+        isinstance(owner, APIKey)
+        and owner.purpose == APIKey.Purpose.MANAGE
+        and owner.created_by != actor
+    ):
+        raise PermissionDenied
     # Against what is stored, not against the copy in hand, which may be old.
     stored = type(owner)._base_manager.select_for_update(no_key=True).get(pk=owner.pk)
     before = _described(stored, restrictions)
@@ -260,13 +270,16 @@ def rotate_key(
         minted = keys.mint(settings.KEY_PREFIX)
     else:
         minted = _derive("rotate", str(key.pk), seen, str(operation_id))
-        if _has_text(stored, minted) and stored.rotated_at and now - stored.rotated_at < REPEAT:
+        if _has_text(stored, minted) and stored.rotated_at:
+            if now - stored.rotated_at >= REPEAT:
+                raise RotatedBefore
             return minted.text
     if stored.public_id != seen:
         raise RotatedMeanwhile
     if stored.state != "active":
         raise ValidationError(_("Only an active key can be rotated."))
-    _replace_text(stored, minted, now + grace if grace else None)
+    # Also one that ends at once is kept where the operation may come again: it is known by what was there before.
+    _replace_text(stored, minted, now + grace if grace or operation_id else None)
     after = {"public_id": stored.public_id, "previous_until": _moment(stored.previous_until)}
     trail.record(
         actor, "key.rotated", stored, before={"public_id": seen}, after=after, within=stored.group

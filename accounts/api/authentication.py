@@ -14,6 +14,7 @@ from rest_framework.request import Request
 from accounts import keys
 from accounts.api.errors import Problem
 from accounts.models import APIKey, User
+from accounts.security_operators import second_factor_is_missing
 
 # Compared for a key that does not exist: the answer must not be faster for one.
 STAND_IN_DIGEST = bytes(32)
@@ -42,6 +43,11 @@ class ManagementKeyAuthentication(BaseAuthentication):
         if key.purpose != APIKey.Purpose.MANAGE:
             message = "This key calls models. The management API takes keys with scope 'manage'."
             raise Problem(403, "key_scope", message)
+        if settings.OPERATORS_NEED_MFA and second_factor_is_missing(key.created_by):
+            message = (
+                "Operators of this installation need a second factor. Set one up in the browser."
+            )
+            raise Problem(403, "second_factor_required", message)
         return key.created_by, key
 
     def authenticate_header(self, request: Request) -> str:

@@ -18,8 +18,8 @@ from accounts.api.schema import DESCRIPTION, TAGS
 JSON, YAML = "json", "yaml"
 RENDERERS = {JSON: OpenApiJsonRenderer, YAML: OpenApiYamlRenderer}
 MEDIA_TYPES = {JSON: "application/json", YAML: "application/yaml"}
-# Installations are asked under a few names; each text takes a second to make.
-BASES_MAX = 8
+# Stands in the text for where we are asked.
+ANYWHERE = b"https://tollgate.invalid"
 
 
 def read_document(base_url: str) -> dict[str, Any]:
@@ -30,10 +30,16 @@ def read_document(base_url: str) -> dict[str, Any]:
     return document | {"servers": [{"url": base_url}], "tags": TAGS}
 
 
-@lru_cache(maxsize=BASES_MAX)
 def write_document(base_url: str, form: str) -> bytes:
-    """The same as a text: `json` or `yaml`. It does not change while the process runs."""
-    text = RENDERERS[form]().render(read_document(base_url), renderer_context={})
+    """The same as a text: `json` or `yaml`."""
+    return _write_anywhere(form).replace(ANYWHERE, base_url.encode())
+
+
+@lru_cache(maxsize=len(RENDERERS))
+def _write_anywhere(form: str) -> bytes:
+    """It takes a second to make and does not change while the process runs. Not made for each name under which we are
+    asked: whoever asks chooses the port in it."""
+    text = RENDERERS[form]().render(read_document(ANYWHERE.decode()), renderer_context={})
     return text.encode() if isinstance(text, str) else text
 
 

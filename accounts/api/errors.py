@@ -92,7 +92,13 @@ def _faults(detail: Any, path: str) -> Iterator[dict[str, Any]]:
             nested = isinstance(value, (dict, list))
             yield from _faults(value, f"{path}.{place}" if nested and path else path)
     else:
-        yield {"param": path or None, "message": str(detail), "code": getattr(detail, "code", None)}
+        fault = {"param": _sendable(path) or None, "message": _sendable(str(detail))}
+        yield fault | {"code": getattr(detail, "code", None)}
+
+
+def _sendable(text: str) -> str:
+    """Without halves of surrogate pairs, which came in as JSON escapes and which no answer can hold."""
+    return text.encode(errors="replace").decode()
 
 
 def _problem_of(error: Exception) -> Problem | None:

@@ -1,8 +1,10 @@
 """Fields that several serializers of the management API have."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 from django.core.exceptions import ValidationError as DjangoValidationError
+from django.utils import timezone
 from rest_framework import serializers
 
 from accounts.forms import one_line
@@ -11,13 +13,12 @@ from accounts.models import Group, GroupMembership, Membership, Organization
 
 NAME_LENGTH_MAX = Organization._meta.get_field("name").max_length
 EMAILS_MAX = 50
+# Moments outside of it are no dates with some clocks, and no ids.
+EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2999, 12, 31, tzinfo=UTC)
 
 
-class NameField(serializers.CharField):
-    """What something is called: one line without control characters."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**{"max_length": NAME_LENGTH_MAX, **kwargs})
+class LineField(serializers.CharField):
+    """One line of text without control characters."""
 
     def to_internal_value(self, data: Any) -> str:
         if not isinstance(data, str):
@@ -26,6 +27,42 @@ class NameField(serializers.CharField):
             return one_line(super().to_internal_value(data))
         except DjangoValidationError as error:
             raise serializers.ValidationError(error.messages) from None
+
+
+class NameField(LineField):
+    """What something is called."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"max_length": NAME_LENGTH_MAX, **kwargs})
+
+
+class MomentField(serializers.DateTimeField):
+    """A moment in ISO 8601, with its zone; answered in UTC. Years are 2000 to 2999."""
+
+    default_error_messages = {
+        "zone": "The time zone is missing: write such as 2026-01-31T12:00:00Z.",
+        "far": "Give a moment between 2000 and 2999.",
+        "past": "This moment is over.",
+    }
+
+    def __init__(self, *, in_future: bool = False, **kwargs: Any) -> None:
+        self.in_future = in_future
+        super().__init__(default_timezone=UTC, **kwargs)
+
+    def to_internal_value(self, value: Any) -> datetime:
+        if not isinstance(value, str):
+            self.fail("invalid", format="YYYY-MM-DDThh:mm:ssZ")
+        moment: datetime = super().to_internal_value(value)
+        if not EARLIEST < moment < LATEST:
+            self.fail("far")
+        if self.in_future and moment <= timezone.now():
+            self.fail("past")
+        return moment
+
+    def enforce_timezone(self, value: datetime) -> datetime:
+        if timezone.is_naive(value):
+            self.fail("zone")
+        return super().enforce_timezone(value)
 
 
 class EmailField(serializers.EmailField):

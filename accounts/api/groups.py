@@ -1,5 +1,6 @@
 """/api/v1/groups: the teams, each with a wallet and keys of its own."""
 
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
@@ -12,21 +13,24 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts import services
-from accounts.api.fields import NamedSerializer, NameField, ObjectField
+from accounts.api.fields import MomentField, NamedSerializer, NameField, ObjectField
 from accounts.api.paging import CursorPages
 from accounts.api.serializers import StrictSerializer
 from accounts.api.views import ManagementView
 from accounts.key_services import restrict_group
-from accounts.models import Group
+from accounts.models import Group, GroupMembership, Organization
 
 TAGS = ["Groups"]
 
 
 class GroupSerializer(serializers.ModelSerializer[Group]):
-    """A group. An empty list of models or networks allows all; both hold for every key of the group."""
+    """A group. An empty list of models or networks allows all; both hold for every key of the group. The networks are
+    shown to those who manage it; to others they are null."""
 
     object = ObjectField("group")
     organization = NamedSerializer()
+    allowed_models = serializers.ListField(child=serializers.CharField())
+    allowed_networks = serializers.ListField(child=serializers.CharField(), allow_null=True)
 
     class Meta:
         model = Group
@@ -40,6 +44,14 @@ class GroupSerializer(serializers.ModelSerializer[Group]):
             "expires_at",
             "created_at",
         )
+
+    def to_representation(self, instance: Group) -> dict[str, Any]:
+        shown: dict[str, Any] = super().to_representation(instance)
+        user = self.context["request"].user
+        manages = self.context["managed"]
+        if not user.is_staff and not {instance.pk, instance.organization_id} & manages:
+            shown["allowed_networks"] = None
+        return shown
 
 
 class GroupInput(StrictSerializer):
@@ -55,13 +67,29 @@ class GroupChangeInput(StrictSerializer):
     name = NameField(required=False)
     allowed_models = serializers.ListField(child=serializers.CharField(), required=False)
     allowed_networks = serializers.ListField(child=serializers.CharField(), required=False)
-    expires_at = serializers.DateTimeField(required=False, allow_null=True)
+    expires_at = MomentField(required=False, allow_null=True, in_future=True)
 
 
 class GroupFilter(FilterSet):
     """Groups of one organization."""
 
     organization = UUIDFilter(field_name="organization")
+
+
+class GroupView(ManagementView):
+    """What the views of groups share."""
+
+    serializer_class = GroupSerializer
+
+    def get_serializer_context(self) -> Mapping[str, Any]:
+        context = super().get_serializer_context()
+        if getattr(self, "swagger_fake_view", False):
+            return context
+        administered = Organization.objects.administered_by(self.user).values_list("pk", flat=True)
+        managed = GroupMembership.objects.filter(
+            user=self.user, role=GroupMembership.Role.MANAGER
+        ).values_list("group", flat=True)
+        return {**context, "managed": {*administered, *managed}}
 
 
 @extend_schema_view(
@@ -75,11 +103,10 @@ class GroupFilter(FilterSet):
         responses={201: GroupSerializer},
     ),
 )
-class Groups(ManagementView):
+class Groups(GroupView):
     """Lists groups, and makes new ones."""
 
     pagination_class = CursorPages
-    serializer_class = GroupSerializer
     filter_backends = (DjangoFilterBackend,)
     filterset_class = GroupFilter
     queryset = Group.objects.none()
@@ -111,10 +138,8 @@ class Groups(ManagementView):
         responses=GroupSerializer,
     ),
 )
-class GroupDetail(ManagementView):
+class GroupDetail(GroupView):
     """One group."""
-
-    serializer_class = GroupSerializer
 
     def get(self, request: Request, group_id: UUID) -> Response:
         """One group that you may see."""

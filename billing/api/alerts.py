@@ -10,13 +10,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.api.errors import Problem
-from accounts.api.fields import ObjectField
+from accounts.api.fields import MomentField, ObjectField
 from accounts.api.serializers import StrictSerializer
 from accounts.api.views import ManagementView
 from accounts.models import Group
 from billing import alerts
 from billing.alerts import THRESHOLDS_MAX
-from billing.api.fields import CountField, MomentField, UsdField
+from billing.api.fields import CountField, UsdField
 from billing.api.transfers import TAGS
 from billing.notice_models import Alert
 

@@ -9,10 +9,10 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.api.fields import NamedSerializer, ObjectField
+from accounts.api.fields import MomentField, NamedSerializer, ObjectField
 from accounts.api.serializers import StrictSerializer
 from accounts.api.views import ManagementView
-from billing.api.fields import MomentField, UsdField
+from billing.api.fields import UsdField
 from billing.api.transfers import TAGS
 from billing.closings import balance_at
 from billing.models import Account

@@ -12,14 +12,14 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.api.errors import Problem
-from accounts.api.fields import NamedSerializer, ObjectField
+from accounts.api.fields import MomentField, NamedSerializer, ObjectField
 from accounts.api.idempotency import operation_id_of
 from accounts.api.paging import CursorPages
 from accounts.api.schema import IDEMPOTENT
 from accounts.api.serializers import StrictSerializer
 from accounts.api.views import ManagementView, OperatorView
 from billing import codes
-from billing.api.fields import CountField, MomentField, UsdField
+from billing.api.fields import CountField, UsdField
 from billing.api.moves import REPLAYED
 from billing.api.refusals import refusals_of_ledger
 from billing.api.timed_pages import TimedPages

@@ -1,18 +1,15 @@
-"""Fields about money and time in the management API: exact texts in, exact texts out."""
+"""Fields about money in the management API: exact texts in, exact texts out."""
 
-from datetime import UTC, datetime
 from typing import Any
 
-from django.utils import timezone
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from accounts.api.fields import LineField
 from billing.models import NANOS_MAX, Transfer
 from billing.money import format_usd, parse_usd
 
 REASON_LENGTH_MAX = Transfer._meta.get_field("reason").max_length
-# Moments outside of it are no dates with some clocks, and no ids.
-EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2999, 12, 31, tzinfo=UTC)
 
 
 @extend_schema_field({"type": "string", "description": "US dollars, exactly.", "example": "12.50"})
@@ -53,36 +50,7 @@ class UsdField(serializers.Field[int, Any, str, Any]):
         return format_usd(value)
 
 
-class MomentField(serializers.DateTimeField):
-    """A moment in ISO 8601, with its zone; answered in UTC. Years are 2000 to 2999."""
-
-    default_error_messages = {
-        "zone": "The time zone is missing: write such as 2026-01-31T12:00:00Z.",
-        "far": "Give a moment between 2000 and 2999.",
-        "past": "This moment is over.",
-    }
-
-    def __init__(self, *, in_future: bool = False, **kwargs: Any) -> None:
-        self.in_future = in_future
-        super().__init__(default_timezone=UTC, **kwargs)
-
-    def to_internal_value(self, value: Any) -> datetime:
-        if not isinstance(value, str):
-            self.fail("invalid", format="YYYY-MM-DDThh:mm:ssZ")
-        moment: datetime = super().to_internal_value(value)
-        if not EARLIEST < moment < LATEST:
-            self.fail("far")
-        if self.in_future and moment <= timezone.now():
-            self.fail("past")
-        return moment
-
-    def enforce_timezone(self, value: datetime) -> datetime:
-        if timezone.is_naive(value):
-            self.fail("zone")
-        return super().enforce_timezone(value)
-
-
-class ReasonField(serializers.CharField):
+class ReasonField(LineField):
     """Why: one line of text that everybody sees who sees the transfer."""
 
     def __init__(self, **kwargs: Any) -> None:

@@ -26,17 +26,17 @@ from rest_framework.response import Response
 
 from accounts import key_services
 from accounts.api.errors import Problem
-from accounts.api.fields import NamedSerializer, NameField, ObjectField
+from accounts.api.fields import MomentField, NamedSerializer, NameField, ObjectField
 from accounts.api.idempotency import optional_operation_id_of
 from accounts.api.paging import CursorPages
 from accounts.api.schema import OPTIONAL_IDEMPOTENCY_KEY
 from accounts.api.schema import REPLAYED as REPLAYED_HEADER
 from accounts.api.serializers import StrictSerializer
 from accounts.api.views import ManagementView
-from accounts.key_services import GRACE_MAX, IssuedBefore, RotatedMeanwhile
+from accounts.key_services import GRACE_MAX, IssuedBefore, RotatedBefore, RotatedMeanwhile
 from accounts.models import APIKey, APIKeyQuerySet, GroupMembership, User
 from billing import key_settings
-from billing.api.fields import CountField, MomentField
+from billing.api.fields import CountField
 from billing.api.limits import LimitsInput, LimitValuesSerializer, find_key
 from billing.api.moves import REPLAYED
 from billing.api.transfers import MakerSerializer
@@ -361,6 +361,8 @@ class KeyRotation(KeyView):
         The present secret works on for `grace_s`, at most seven days. A management key is rotated by its maker alone.
         """
         key = find_key(self, group_id, key_id)
+        if key != self.key:
+            self.refuse_managing(key.purpose)
         given = RotationInput(data=request.data)
         given.is_valid(raise_exception=True)
         grace = timedelta(seconds=given.validated_data["grace_s"])
@@ -384,6 +386,8 @@ def _rotate(key: APIKey, actor: User, grace: timedelta, operation_id: UUID | Non
     if operation_id is not None and key.previous_public_id is not None:
         try:
             return key_services.rotate_key(key, actor, grace, operation_id, key.previous_public_id)
+        except RotatedBefore:
+            raise
         except RotatedMeanwhile:
             pass  # by another operation: this one is new
     return key_services.rotate_key(key, actor, grace, operation_id)

@@ -14,14 +14,14 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.api.fields import NamedSerializer, ObjectField
+from accounts.api.fields import MomentField, NamedSerializer, ObjectField
 from accounts.api.idempotency import operation_id_of
 from accounts.api.schema import IDEMPOTENT
 from accounts.api.serializers import StrictSerializer
 from accounts.api.views import ManagementView
 from accounts.models import Group, Organization
 from billing import ledger
-from billing.api.fields import MomentField, ReasonField, UsdField
+from billing.api.fields import ReasonField, UsdField
 from billing.api.refusals import refusals_of_ledger
 from billing.api.transfers import TAGS, PartySerializer, TransferListView, TransferSerializer
 from billing.errors import OperationConflict

@@ -1,7 +1,7 @@
 """Orders of credits: placed here, paid at the payment provider's page, settled by its events."""
 
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from django.conf import settings
 from django.shortcuts import get_object_or_404
@@ -12,13 +12,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.api.errors import Problem
-from accounts.api.fields import ObjectField
+from accounts.api.fields import MomentField, ObjectField
 from accounts.api.idempotency import operation_id_of
 from accounts.api.schema import IDEMPOTENT
 from accounts.api.serializers import StrictSerializer
 from accounts.api.views import ManagementView
 from accounts.models import Organization
-from billing.api.fields import MomentField, UsdField
+from billing.api.fields import UsdField
 from billing.api.moves import REPLAYED
 from billing.api.refusals import refusals_of_ledger
 from billing.api.timed_pages import TimedPages
@@ -99,7 +99,8 @@ class Payments(ManagementView):
             raise Problem(404, "not_found", "Credits cannot be bought here.")
         given = OrderInput(data=request.data)
         given.is_valid(raise_exception=True)
-        order_id = operation_id_of(request)
+        # An id of its own: the deposit that pays it bears it, and no other move may have taken it by then.
+        order_id = uuid5(operation_id_of(request), "payment")
         replayed = Order.objects.filter(pk=order_id).exists()
         with refusals_of_ledger():
             amount = given.validated_data["amount"]

@@ -3,6 +3,7 @@
 from typing import Any, ClassVar
 from uuid import UUID
 
+from django.core.exceptions import ValidationError
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -14,6 +15,7 @@ from accounts.api.groups import TAGS as GROUP_TAGS
 from accounts.api.groups import GroupDetail as PlainGroupDetail
 from accounts.api.organizations import TAGS as ORGANIZATION_TAGS
 from accounts.api.organizations import OrganizationDetail as PlainOrganizationDetail
+from accounts.forms import one_line
 from billing.archiving import NotEmpty, archive_group, archive_organization
 from billing.money import format_usd
 
@@ -24,6 +26,7 @@ OBSTACLES = {
     "groups": "The organization still has groups. Delete them first.",
     "credits": "There are credits in the pool. An operator can refund them and delete the organization.",
 }
+NOTE_LENGTH_MAX = 300
 CONFIRM = OpenApiParameter(
     "confirm", str, required=True, description="The name of what is to be deleted, as it stands."
 )
@@ -91,9 +94,15 @@ class OrganizationDetail(ConfirmedView, PlainOrganizationDetail):
         """Delete it, once it has neither groups nor credits. For its admins."""
         found = self.administered_organization(organization_id)
         self.check_name(request, found.name)
-        note = request.query_params.get("note", "")[:300]
+        note = self._read_note(request)
         try:
             archive_organization(found, actor=self.user, note=note)
         except NotEmpty as error:
             raise Problem(409, "not_empty", OBSTACLES[error.obstacle]) from None
         return Response(status=204)
+
+    def _read_note(self, request: Request) -> str:
+        try:
+            return one_line(request.query_params.get("note", ""))[:NOTE_LENGTH_MAX]
+        except ValidationError as error:
+            raise Problem(400, "invalid_request_error", error.messages[0], "note") from None

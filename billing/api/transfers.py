@@ -10,11 +10,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.api.errors import Problem
-from accounts.api.fields import NamedSerializer, ObjectField
+from accounts.api.fields import MomentField, NamedSerializer, ObjectField
 from accounts.api.paging import CursorPages, read_limit
 from accounts.api.serializers import StrictSerializer
 from accounts.api.views import ManagementView
-from billing.api.fields import MomentField, UsdField
+from billing.api.fields import UsdField
 from billing.models import Account, Transfer
 from billing.transfers import (
     INCOMING,

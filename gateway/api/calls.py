@@ -15,11 +15,12 @@ from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.api.fields import MomentField
 from accounts.api.paging import CursorPages, list_object, read_limit
 from accounts.api.serializers import StrictSerializer
 from accounts.api.views import ManagementView
 from accounts.models import APIKey, Group
-from billing.api.fields import MomentField, UsdField
+from billing.api.fields import UsdField
 from gateway.api.queries import names_of, read_query, refuse
 from gateway.api.schemas import CallSerializer, ExplainedCallSerializer
 from gateway.call import parse_call_id, public_call_id

@@ -10,11 +10,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts import trail
+from accounts.api.fields import MomentField
 from accounts.api.paging import CursorPages
 from accounts.api.serializers import StrictSerializer
 from accounts.api.views import ManagementView, OperatorView
 from accounts.models import Change
-from billing.api.fields import MomentField
 from billing.money import format_usd
 from gateway.api.queries import names_of, page_of, read_query, refuse
 from gateway.operator.changes import CUSTOM, ChangeFilterForm, find_changes

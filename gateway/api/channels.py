@@ -15,11 +15,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.api.errors import Problem
-from accounts.api.fields import ObjectField
+from accounts.api.fields import MomentField, ObjectField
 from accounts.api.paging import CursorPages
 from accounts.api.serializers import StrictSerializer
 from accounts.api.views import OperatorView
-from billing.api.fields import CountField, MomentField
+from billing.api.fields import CountField
 from gateway.api.channel_schemas import ChannelSerializer, describe_channels
 from gateway.api.fields import FlagField, NamesField, TextField
 from gateway.api.queries import names_of, page_of, read_body, read_query

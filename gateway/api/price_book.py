@@ -10,11 +10,12 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.api.fields import MomentField
 from accounts.api.paging import CursorPages
 from accounts.api.serializers import StrictSerializer
 from accounts.api.views import OperatorView
 from accounts.models import Group
-from billing.api.fields import CountField, MomentField
+from billing.api.fields import CountField
 from billing.models import Price, PriceRate
 from billing.money import format_usd
 from billing.picture_pricing import parse_bucket

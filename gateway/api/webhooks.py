@@ -13,7 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.api.errors import Problem
-from accounts.api.fields import ObjectField
+from accounts.api.fields import LineField, ObjectField
 from accounts.api.paging import CursorPages
 from accounts.api.serializers import StrictSerializer
 from accounts.api.views import ManagementView
@@ -79,7 +79,7 @@ class WebhookChangeInput(StrictSerializer):
         max_length=20,
         required=False,
     )
-    description = TextField(
+    description = LineField(
         max_length=services.DESCRIPTION_CHARS_MAX, required=False, allow_blank=True
     )
     is_enabled = FlagField(required=False)

@@ -4,6 +4,7 @@ import hmac
 import ipaddress
 from collections.abc import Iterable
 from itertools import accumulate
+from urllib.parse import urlsplit
 
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import Metric as Family
@@ -40,11 +41,24 @@ def _check_reader(wire: Wire, services: Services) -> None:
     proxied = services.configuration.trust_proxy or any(
         wire.header(name) is not None for name in PROXY_HEADERS
     )
-    if proxied or not _is_loopback(wire.client_address(trust_proxy=False)):
+    if (
+        proxied
+        or not _names_loopback(wire)
+        or not _is_loopback(wire.client_address(trust_proxy=False))
+    ):
         raise Forbidden(
             "Metrics are answered to this machine alone, unless TOLLGATE_METRICS_TOKEN is set.",
             code="metrics_not_allowed",
         )
+
+
+def _names_loopback(wire: Wire) -> bool:
+    """Whether `Host` is this machine's own: not one that a proxy or a page passes on."""
+    try:
+        host = urlsplit("//" + (wire.header(b"host") or b"").decode("latin-1")).hostname
+    except ValueError:
+        return False
+    return host == "localhost" or _is_loopback(host)
 
 
 def _is_loopback(address: str | None) -> bool:

@@ -4,6 +4,7 @@ Gone, is switched off, and who manages its group gets a mail.
 
 import logging
 from datetime import timedelta
+from smtplib import SMTPDataError, SMTPRecipientsRefused
 from uuid import UUID
 
 from django.conf import settings
@@ -86,13 +87,21 @@ def _tell_next() -> bool:
         return False
     try:
         for user in can_receive(endpoint.group):
-            compose_mail(endpoint, user).send()
+            _send(endpoint, user)
     except OSError as error:  # which is what smtplib raises too
         logger.warning("the mail about webhook %s did not go out: %s", endpoint.pk, error)
         return False
     endpoint.mail_due = False
     endpoint.save(update_fields=["mail_due"])
     return True
+
+
+def _send(endpoint: WebhookEndpoint, user: User) -> None:
+    """Raises OSError where mail goes out to nobody just now. An address that is refused stops no others."""
+    try:
+        compose_mail(endpoint, user).send()
+    except (SMTPRecipientsRefused, SMTPDataError) as error:
+        logger.warning("%s was not told of webhook %s: %s", user.pk, endpoint.pk, error)
 
 
 def compose_mail(endpoint: WebhookEndpoint, user: User) -> EmailMultiAlternatives:

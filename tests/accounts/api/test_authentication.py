@@ -117,3 +117,11 @@ def test_nobody_is_told_how_to_sign_in(db: None) -> None:
     answer = ManagementClient().get("organizations")
     assert answer.status == 401
     assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+
+
+def test_an_operator_without_a_second_factor_is_held_to_it_with_keys_too(
+    olga: ManagementClient, alice: ManagementClient, settings: object
+) -> None:
+    settings.OPERATORS_NEED_MFA = True  # type: ignore[attr-defined]
+    assert olga.get("organizations").code == "second_factor_required"
+    assert alice.get("organizations").status == 200

@@ -101,3 +101,14 @@ def test_what_nobody_foresaw_is_logged_and_answered_in_the_envelope(
     assert (answer.status, answer.code) == (500, "internal_error")
     assert "secret" not in str(answer.body)
     assert "a secret of ours" in caplog.text
+
+
+def test_half_of_a_pair_in_a_name_is_no_text(alice: ManagementClient, people: People) -> None:
+    for raw in (b'{"name":"x","\\ud800":1}', b'{"name":"x","role":"\\ud800"}'):
+        answer = alice.send("PATCH", f"organizations/{people.organization.pk}", raw)
+        assert (answer.status, answer.code) == (400, "invalid_request_error")
+
+
+def test_options_is_a_method_like_others(alice: ManagementClient, people: People) -> None:
+    answer = alice.send("OPTIONS", f"groups/{people.group.pk}", None)
+    assert (answer.status, answer.code) == (405, "method_not_allowed")

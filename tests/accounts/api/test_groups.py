@@ -77,3 +77,21 @@ def test_members_of_a_group_see_each_other(
     assert alice.patch(f"{path}/{people.bob.pk}", {"role": "manager"}).body["role"] == "manager"
     assert bob.delete(f"{path}/{people.bob.pk}").body["keys_revoked"] == 1
     assert bob.get(path).status == 401
+
+
+def test_the_end_of_a_group_is_to_come(alice: ManagementClient, people: People) -> None:
+    path = f"groups/{people.group.pk}"
+    for moment in ("2020-01-01T00:00:00Z", "2099-01-01T00:00:00"):
+        assert alice.patch(path, {"expires_at": moment}).param == "expires_at"
+    assert alice.get(path).status == 200
+
+
+def test_networks_are_shown_to_who_manages(
+    alice: ManagementClient, bob: ManagementClient, people: People
+) -> None:
+    path = f"groups/{people.group.pk}"
+    alice.patch(path, {"allowed_networks": ["127.0.0.0/8"], "allowed_models": ["gpt-5.5"]})
+    assert alice.get(path).body["allowed_networks"] == ["127.0.0.0/8"]
+    seen = bob.get(path).body
+    assert (seen["allowed_networks"], seen["allowed_models"]) == (None, ["gpt-5.5"])
+    assert bob.get("groups").body["data"][0]["allowed_networks"] is None

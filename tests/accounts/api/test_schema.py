@@ -13,6 +13,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from openapi_schema_validator import OAS30Validator
 from openapi_spec_validator import validate
 
+from accounts.api import documentation
 from accounts.api.documentation import read_document
 from accounts.api.routes import PREFIX
 from accounts.api.schema import TAGS
@@ -178,3 +179,12 @@ def test_every_view_stands_on_the_foundation() -> None:
     """Which refuses unknown query parameters, and knows whom a key acts for."""
     for path, view in routes():
         assert issubclass(view.view_class, ManagementView), path
+
+
+def test_another_name_for_us_makes_no_new_document() -> None:
+    Client().get("/api/schema/openapi.yaml")
+    made = documentation._write_anywhere.cache_info().misses
+    answer = Client().get("/api/schema/openapi.yaml", headers={"host": "localhost:4711"})
+    assert b"http://localhost:4711" in answer.content
+    assert b"tollgate.invalid" not in answer.content
+    assert documentation._write_anywhere.cache_info().misses == made

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.test import Client
 from django.utils import timezone
 
-from accounts import key_services, keys
+from accounts import key_services, keys, membership_services
 from accounts.api.authentication import find_key
 from accounts.models import APIKey, Change, Group, User
 from billing.models import Limit
@@ -206,7 +206,8 @@ def test_a_rotation_answers_another_secret_and_lets_the_old_one_end(
 ) -> None:
     made = browser_of(people.alice).post(path, {"name": "deploy", "scope": "manage"})
     here = f"{path}/{made['id']}"
-    turned = askers.alice.post(f"{here}/rotate", {"grace_s": 3600})
+    alice = browser_of(people.alice)
+    turned = alice.post(f"{here}/rotate", {"grace_s": 3600})
     assert turned["secret"] != made["secret"]
     assert turned["rotating_until"] > turned["rotated_at"]
     assert find_key(made["secret"])
@@ -214,7 +215,7 @@ def test_a_rotation_answers_another_secret_and_lets_the_old_one_end(
     askers.alice.post(f"{here}/rotate/end", status=200)
     assert find_key(made["secret"]) is None
     assert find_key(turned["secret"])
-    at_once = askers.alice.post(f"{here}/rotate", {"grace_s": 0})
+    at_once = alice.post(f"{here}/rotate", {"grace_s": 0})
     assert find_key(turned["secret"]) is None
     assert find_key(at_once["secret"])
 
@@ -226,29 +227,27 @@ def test_a_bad_grace_is_named(askers: Askers, path: str, grace: object) -> None:
     assert error_of(refused)[1] == "grace_s"
 
 
-def test_a_rotation_that_is_sent_again_keeps_the_secret_in_use(
-    people: People, askers: Askers, path: str
-) -> None:
-    made = browser_of(people.alice).post(path, {"name": "deploy", "scope": "manage"})
+def test_a_rotation_that_is_sent_again_keeps_the_secret_in_use(people: People, path: str) -> None:
+    alice = browser_of(people.alice)
+    made = alice.post(path, {"name": "deploy", "scope": "manage"})
     here, headers = f"{path}/{made['id']}/rotate", {"Idempotency-Key": "turn"}
-    first = askers.alice.send("POST", here, {}, **headers)
-    again = askers.alice.send("POST", here, {}, **headers)
+    first = alice.send("POST", here, {}, **headers)
+    again = alice.send("POST", here, {}, **headers)
     assert again.json()["secret"] == first.json()["secret"]
     assert (first.get("Idempotency-Replayed"), again["Idempotency-Replayed"]) == (None, "true")
     assert find_key(made["secret"])
-    other = askers.alice.post(here, {}, **{"Idempotency-Key": "another"})
+    other = alice.post(here, {}, **{"Idempotency-Key": "another"})
     assert other["secret"] != first.json()["secret"]
 
 
-def test_a_management_key_is_rotated_by_its_maker_alone(
-    people: People, askers: Askers, path: str
-) -> None:
-    made = browser_of(people.bob).post(path, {"name": "deploy", "scope": "manage"})
+def test_a_management_key_is_rotated_by_its_maker_alone(people: People, path: str) -> None:
+    alice, bob = browser_of(people.alice), browser_of(people.bob)
+    made = bob.post(path, {"name": "deploy", "scope": "manage"})
     here = f"{path}/{made['id']}"
-    assert error_of(askers.alice.post(f"{here}/rotate", {}, 403))[0] == "forbidden"
-    askers.bob.post(f"{here}/rotate", {})
-    assert askers.alice.post(f"{here}/revoke", status=200)["state"] == "revoked"
-    askers.bob.post(f"{here}/rotate", {}, 400)
+    assert error_of(alice.post(f"{here}/rotate", {}, 403))[0] == "forbidden"
+    bob.post(f"{here}/rotate", {})
+    assert alice.post(f"{here}/revoke", status=200)["state"] == "revoked"
+    bob.post(f"{here}/rotate", {}, 400)
 
 
 def test_a_revoked_key_stays_in_the_list_and_is_not_rotated(askers: Askers, path: str) -> None:
@@ -327,3 +326,44 @@ def test_a_key_acts_within_its_organization_alone(people: People, path: str) -> 
 def join(user: User, group: Group) -> None:
     group.organization.memberships.create(user=user)
     group.memberships.create(user=user, joined_at=timezone.now() - timedelta(days=1))
+
+
+def test_a_key_rotates_no_other_management_key_but_itself(
+    people: People, askers: Askers, path: str
+) -> None:
+    free = browser_of(people.alice).post(path, {"name": "free", "scope": "manage"})
+    refused = askers.alice.post(f"{path}/{free['id']}/rotate", {}, 403)
+    assert error_of(refused) == ("key_scope", None)
+    assert find_key(free["secret"])
+    own = APIKey.objects.get(created_by=people.alice, name="manages")
+    assert find_key(askers.alice.post(f"{path}/{own.pk}/rotate", {})["secret"])
+
+
+def test_a_management_key_of_another_is_not_widened(people: People, path: str) -> None:
+    membership_services.change_group_role(people.group, people.bob, "manager", actor=people.alice)
+    body = {"name": "deploy", "scope": "manage", "allowed_networks": ["10.9.9.9"]}
+    made = browser_of(people.alice).post(path, body)
+    bob = browser_of(people.bob)
+    bob.patch(f"{path}/{made['id']}", {"allowed_networks": []}, 403)
+    assert APIKey.objects.get(pk=made["id"]).allowed_networks == ["10.9.9.9/32"]
+    page = f"/groups/{people.group.pk}/keys/{made['id']}/edit/"
+    assert bob.client.post(page, {"name": "deploy", "expiry": "never"}).status_code == 403
+    assert bob.post(f"{path}/{made['id']}/revoke", status=200)["state"] == "revoked"
+
+
+@pytest.mark.parametrize("grace", [0, 3600])
+def test_a_rotation_is_made_once_for_its_idempotency_key(
+    askers: Askers, path: str, grace: int
+) -> None:
+    made = askers.alice.post(path, {"name": "ci"})
+    here, headers = f"{path}/{made['id']}/rotate", {"Idempotency-Key": "turn"}
+    first = askers.alice.post(here, {"grace_s": grace}, **headers)
+    again = askers.alice.post(here, {"grace_s": grace}, **headers)
+    assert again["secret"] == first["secret"]
+    assert bool(find_key(made["secret"])) is bool(grace)
+    past = timezone.now() - 2 * key_services.REPEAT
+    APIKey.objects.filter(pk=made["id"]).update(rotated_at=past)
+    late = askers.alice.post(here, {"grace_s": grace}, 409, **headers)
+    assert error_of(late)[0] == "rotated_meanwhile"
+    stored = APIKey.objects.get(pk=made["id"])
+    assert stored.public_id == keys.public_id_of(first["secret"])

@@ -221,3 +221,10 @@ def test_a_call_that_was_charged_nothing_is_not_found(
     people: People, askers: Askers, call_id: str
 ) -> None:
     askers.olga.move(f"calls/{call_id}/refunds", {"amount": "1", "reason": "x"}, 404)
+
+
+def test_a_reason_is_one_line(askers: Askers, people: People) -> None:
+    for reason in ("a\nb", "a\x07b", "a\u2028b"):
+        body = {"amount": "1", "reason": reason}
+        refused = askers.alice.move(f"groups/{people.group.pk}/grants", body, 400)
+        assert error_of(refused)[1] == "reason"

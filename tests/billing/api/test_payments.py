@@ -5,7 +5,10 @@ from typing import Any
 
 import pytest
 
+from billing.models import Account
 from billing.notice_models import Order
+from billing.payments.interface import PaymentEvent
+from billing.payments.orders import apply_event
 from tests.billing.api.asking import error_of
 from tests.billing.api.conftest import Askers
 from tests.billing.payments.fake_stripe import SECRET_KEY, WEBHOOK_SECRET, FakeStripe
@@ -62,3 +65,17 @@ def test_orders_are_for_admins(fake: FakeStripe, askers: Askers, path: str) -> N
 def test_nothing_can_be_bought_without_a_provider(askers: Askers, path: str) -> None:
     askers.alice.move(path, {"amount": "20"}, 404)
     assert askers.alice.get(path)["data"] == []
+
+
+def test_another_move_by_the_same_idempotency_key_takes_no_order_s_deposit(
+    fake: FakeStripe, askers: Askers, people: People, path: str
+) -> None:
+    made = askers.alice.move(path, {"amount": "20"}, key="november-1")
+    askers.alice.move(f"groups/{people.group.pk}/grants", {"amount": "5"}, key="november-1")
+    before = Account.objects.pool_of(people.organization).balance_nanos
+    order = Order.objects.get(pk=made["id"])
+    event = PaymentEvent("paid", order.pk, order.session_id, order.amount_nanos, order.currency)
+    apply_event(event)
+    order.refresh_from_db()
+    assert (order.state, order.problem) == ("paid", "")
+    assert Account.objects.pool_of(people.organization).balance_nanos - before == 20 * 10**9

@@ -53,4 +53,5 @@ def test_an_operator_notes_what_became_of_the_credits(people: People) -> None:
     assert olga.delete(f"groups/{people.group.pk}?confirm=Research").status == 200
     path = f"organizations/{people.organization.pk}?confirm=Arden+Labs"
     assert olga.delete(path).code == "not_empty"
+    assert olga.delete(f"{path}&note=a%00b").param == "note"
     assert olga.delete(f"{path}&note=by+wire").status == 204

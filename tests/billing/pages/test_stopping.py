@@ -6,6 +6,7 @@ import pytest
 from django.core import mail
 from django.test import Client
 
+from accounts import membership_services, services
 from accounts.models import Change
 from billing.alert_mail import send_mail
 from billing.alerts import AlertPlan, check_balances, read_plan, save_plan
@@ -60,6 +61,18 @@ def test_a_link_that_was_not_made_here_stops_nothing(people: People, link: str, 
 
 
 def test_the_links_of_two_people_differ(people: People, link: str) -> None:
+    membership_services.change_group_role(people.group, people.bob, "manager", actor=people.alice)
     theirs = stop_path(people.group, people.bob)
     assert theirs != link
     assert read_token(theirs.split("/")[-2]) == (people.group, people.bob)
+
+
+def test_who_gets_no_mail_any_more_learns_nothing_by_an_old_link(people: People) -> None:
+    membership_services.change_group_role(people.group, people.bob, "manager", actor=people.alice)
+    old = stop_path(people.group, people.bob)
+    assert Client().get(old).status_code == 200
+    membership_services.remove_from_organization(
+        people.organization, people.bob, actor=people.alice
+    )
+    services.rename_group(people.group, "Secret Project X", actor=people.alice)
+    assert b"Secret Project X" not in Client().get(old).content

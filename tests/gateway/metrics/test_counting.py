@@ -193,6 +193,8 @@ def test_without_a_database_the_rest_is_still_answered(fresh_world: World) -> No
         {"forwarded": "for=127.0.0.1"},
         {"via": "1.1 proxy"},
         {"x-real-ip": "127.0.0.1"},
+        {"host": "gate.example.com", "x-forwarded-proto": "https"},
+        {"host": "rebound.example"},
     ],
 )
 def test_behind_a_proxy_nobody_is_this_machine(

@@ -5,17 +5,21 @@ import signal
 import subprocess
 import sys
 from datetime import timedelta
+from smtplib import SMTPRecipientsRefused
 from typing import Any
 
 import pytest
 from django.core import mail
+from django.core.mail import EmailMultiAlternatives
 from django.utils import timezone
 from standardwebhooks import WebhookVerificationError
 
+from accounts import membership_services
 from accounts.key_services import issue_key, revoke_key
 from accounts.models import Change, GroupMembership
 from gateway.deliveries import send_next_delivery, sweep_deliveries
 from gateway.models import Delivery, WebhookEndpoint, WebhookEvent
+from gateway.webhooks import health, services
 from gateway.webhooks.health import FAILING_MAX, send_mail
 from gateway.webhooks.services import change_endpoint, plan_of, remove_endpoint
 from tests.billing.bank import in_parallel
@@ -283,3 +287,29 @@ def test_what_a_killed_sender_may_have_sent_is_sent_again_with_the_same_id(
     assert verify(secret, one) == verify(secret, two)
     assert one.headers["webhook-id"] == two.headers["webhook-id"]
     assert Delivery.objects.get().state == "delivered"
+
+
+def test_an_address_that_is_refused_keeps_mail_from_nobody_else(
+    people: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = services.EndpointPlan("https://example.com/a", ("task.ended",))
+    for group, user in (
+        (people.group, people.alice),
+        (people.foreign_group, people.charlie),
+    ):
+        endpoint, _ = services.create_endpoint(group, user, plan)
+        health.note_failure(endpoint.pk, is_over=True, is_gone=True)
+    membership_services.change_group_role(people.group, people.bob, "manager", actor=people.alice)
+    sent = []
+
+    def send(self: EmailMultiAlternatives) -> int:
+        if self.to == ["bob@example.com"]:
+            raise SMTPRecipientsRefused({self.to[0]: (550, b"no such user")})
+        sent.extend(self.to)
+        return 1
+
+    monkeypatch.setattr(EmailMultiAlternatives, "send", send)
+    for _ in range(3):
+        health.send_mail()
+    assert sorted(sent) == ["alice@example.com", "charlie@example.com"]
+    assert not WebhookEndpoint.objects.filter(mail_due=True).exists()
