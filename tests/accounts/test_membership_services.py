@@ -292,7 +292,7 @@ def test_of_a_key_and_a_parting_at_once_no_working_key_is_left(
 
 def test_an_archived_group_takes_no_keys(people: People) -> None:
     services.archive_group(people.group, actor=people.alice, before={})
-    with pytest.raises(Exception, match="it is archived"):
+    with pytest.raises(Exception, match="it takes no keys"):
         issue(people, people.alice, "too late")
 
 

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import pytest
@@ -41,7 +42,15 @@ class Site(NamedTuple):
 
 @pytest.fixture(scope="session")
 def site(server_url: str, template_database: str) -> Iterator[Site]:
-    """One site for the run: a test that needs a group to itself makes one."""
+    """One site for the run: a test that needs a group to itself makes one. What a module leaves behind that its books
+    cannot bear, or that other pages would show, belongs on a site of its own (`open_site`)."""
+    with open_site(server_url, template_database) as made:
+        yield made
+
+
+@contextmanager
+def open_site(server_url: str, template_database: str) -> Iterator[Site]:
+    """A furnished site of its own, until left."""
     database = Database(server_url, template_database)
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-m", "tests.browser.scenery"],

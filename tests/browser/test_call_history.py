@@ -114,7 +114,7 @@ def test_an_id_leads_to_its_call_from_the_box_and_what_is_not_there_says_so(
     box = page.get_by_role("searchbox", name="Call id")
     box.fill(wanted)
     box.press("Enter")
-    page.wait_for_url(f"**/{wanted}/")
+    page.wait_for_url(f"**/{wanted}/**")
     page.go_back()
     box.fill("00000000")
     box.press("Enter")
@@ -321,12 +321,12 @@ def test_a_row_leads_to_its_call_by_pointer_and_by_keyboard(visitor: Visitor, si
     page.goto(f"{site.group_url}calls/?status=completed")
     first, second = row_ids(page)[:2]
     page.locator(f"#{first} td.status").click()
-    page.wait_for_url(f"**/{first}/")
+    page.wait_for_url(f"**/{first}/**")
     expect(page.get_by_role("heading", name="The charge, explained")).to_be_visible()
     page.go_back()
     page.locator(f"#{second} a.row-link").focus()
     page.keyboard.press("Enter")
-    page.wait_for_url(f"**/{second}/")
+    page.wait_for_url(f"**/{second}/**")
     page.get_by_role("button", name="Copy the id of the call").click()
     assert page.evaluate("navigator.clipboard.readText()") == second
 

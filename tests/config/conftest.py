@@ -68,7 +68,7 @@ def used_home() -> Iterator[Path]:
 def until() -> Until:
     """`until(condition, timeout_s)`: wait for it, and fail if it does not come."""
 
-    def wait(condition: Callable[[], object], timeout_s: float = 10.0) -> None:
+    def wait(condition: Callable[[], object], timeout_s: float = 30.0) -> None:
         deadline = time.monotonic() + timeout_s
         while not condition():
             assert time.monotonic() < deadline, "it did not happen in time"

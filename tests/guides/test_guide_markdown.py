@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from django.http import HttpResponse
 from django.test import Client
+from django.utils import translation
 
 from guides.document import (
     Amount,
@@ -104,7 +105,9 @@ def test_a_document_is_written_in_full() -> None:
             ),
         ),
     )
-    assert write_markdown(document, {"title": 'a "b"\n---'}, "https://x.example") == (
+    with translation.override("en"):
+        written = write_markdown(document, {"title": 'a "b"\n---'}, "https://x.example")
+    assert written == (
         '---\ntitle: "a \\"b\\" ---"\n---\n\n# T\n\nL [x](https://x.example/y)\n\n## S\n\nP\n\n'
         "Put it there (`~/.x`):\n\n````shell\necho '```'\n\n\necho\n````\n\n"
         "| A\\|B | N | M |\n| --- | --: | --: |\n| a\\|b | $1.50 | $0.25 (list $0.50) |\n"

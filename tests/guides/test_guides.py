@@ -193,7 +193,7 @@ def test_a_new_model_appears_without_a_change_of_any_file(client: Client, tmp_pa
         assert "123,456,000" in text, path
     text = client.get("/guides/curl-gpt.md").content.decode()
     assert "The least expensive is `gpt-99-turbo`." in text
-    assert "The longest context has `gpt-99-turbo`, with 123,456,000 tokens." in text
+    assert "`gpt-99-turbo` has the longest context, 123,456,000 tokens." in text
     assert "between 37.5% and 50% of the list price" in text
     assert "gpt-99-turbo" not in client.get("/guides/curl-claude").content.decode()
     titles = [one.title for one in guides_list.guides_of_model("openai/gpt-99-turbo")]

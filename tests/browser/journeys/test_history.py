@@ -120,7 +120,7 @@ def test_toggle_filter_page_open_and_export(
 
     page.keyboard.press("Escape")
     page.locator("a.row-link").first.click()
-    page.wait_for_url(f"**/calls/{found[0]}/")
+    page.wait_for_url(f"**/calls/{found[0]}/**")
     traveller.look_around(page, "call")
     page.go_back()
     page.wait_for_url("**status=completed**")
