@@ -94,7 +94,7 @@ def test_the_field_that_is_given_twice_is_named() -> None:
 )
 def test_a_body_built_to_take_long_is_done_with_soon(filling: bytes) -> None:
     raw = b"--xyz\r\n" + filling * (8_000_000 // len(filling)) + END
-    began = time.process_time()
+    began = time.thread_time()
     with pytest.raises(BadRequest):
         parse_form(TYPE, raw)
-    assert time.process_time() - began < 5
+    assert time.thread_time() - began < 5

@@ -219,7 +219,7 @@ def test_what_may_have_served_or_is_the_callers_fault_is_not_tried_elsewhere(sta
 
 def test_a_long_message_is_cut_before_it_is_searched() -> None:
     # Searched as a whole, 60 kB of this keep the process busy for seconds.
-    began = time.process_time()
+    began = time.thread_time()
     fields = error_fields({"error": {"message": "org-" * 15_000}})
     assert len(fields["message"]) <= 2000
-    assert time.process_time() - began < 1.0
+    assert time.thread_time() - began < 1.0

@@ -136,8 +136,8 @@ def test_an_event_without_an_end_is_given_up() -> None:
 def test_a_long_event_in_small_pieces_costs_by_its_length() -> None:
     # The event loop stands still meanwhile: what was looked through once must not be looked through again.
     splitter = EventSplitter()
-    began = time.process_time()
+    began = time.thread_time()
     for _ in range(1000):
         splitter.feed(b"x" * 1000)
     assert splitter.feed(b"\n\n") == [b"x" * 1_000_000 + b"\n\n"]
-    assert time.process_time() - began < 0.5
+    assert time.thread_time() - began < 0.5

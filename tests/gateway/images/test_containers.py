@@ -217,11 +217,13 @@ def many_chunks_webp() -> bytes:
 def test_a_file_of_countless_parts_is_refused_at_once(
     make: Callable[[], bytes], walk: Callable[[bytes], object]
 ) -> None:
-    data = make()
-    began = time.process_time()
-    with pytest.raises(TooManyParts):
-        walk(data)
-    assert time.process_time() - began < 0.1
+    data, spent_s = make(), []
+    for _ in range(3):  # a collection of garbage may fall into one of them
+        began = time.thread_time()
+        with pytest.raises(TooManyParts):
+            walk(data)
+        spent_s.append(time.thread_time() - began)
+    assert min(spent_s) < 0.1
 
 
 def test_as_many_parts_as_allowed_are_walked() -> None:
