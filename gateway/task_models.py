@@ -243,16 +243,14 @@ class Upload(models.Model):
 class CallbackSecret(SigningSecret):
     """What signs a key's callbacks."""
 
+    OWNER_PREFIX = CALLBACK_OWNER
+
     api_key = models.OneToOneField(
         APIKey, on_delete=models.CASCADE, primary_key=True, related_name="callback_secret"
     )
 
     def __str__(self) -> str:
         return f"callback secret of {self.api_key}"
-
-    @property
-    def secret_owner(self) -> str:
-        return f"{CALLBACK_OWNER}{self.pk}"
 
 
 class DeliveryQuerySet(models.QuerySet["Delivery"]):

@@ -386,10 +386,10 @@ def _rotate(key: APIKey, actor: User, grace: timedelta, operation_id: UUID | Non
     if operation_id is not None and key.previous_public_id is not None:
         try:
             return key_services.rotate_key(key, actor, grace, operation_id, key.previous_public_id)
-        except RotatedBefore:
-            raise
-        except RotatedMeanwhile:
-            pass  # by another operation: this one is new
+        except RotatedMeanwhile as meanwhile:
+            # Where another operation made that rotation, this one is new.
+            if isinstance(meanwhile, RotatedBefore):
+                raise
     return key_services.rotate_key(key, actor, grace, operation_id)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from django.db import models
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -16,7 +18,12 @@ CALLBACK_OWNER, WEBHOOK_OWNER = "callback:", "webhook:"
 
 class SigningSecret(models.Model):
     """What signs somebody's messages, encrypted like a channel's credential (gateway/signing.py). After a rotation
-    `previous` signs too until `previous_until`, so that receivers can change over."""
+    `previous` signs too until `previous_until`, so that receivers can change over.
+
+    `OWNER_PREFIX` and the primary key are what it is bound to: the secret of another row opens nothing here.
+    """
+
+    OWNER_PREFIX: ClassVar[str]
 
     sealed = models.BinaryField(editable=False)
     previous = models.BinaryField(null=True, editable=False)
@@ -29,7 +36,7 @@ class SigningSecret(models.Model):
     @property
     def secret_owner(self) -> str:
         """What the sealed secret is bound to."""
-        raise NotImplementedError
+        return f"{self.OWNER_PREFIX}{self.pk}"
 
 
 class WebhookEndpointQuerySet(models.QuerySet["WebhookEndpoint"]):
@@ -50,6 +57,8 @@ class WebhookEndpoint(SigningSecret):
 
     `base_url` is where it was last saved, for links where the installation does not know its address.
     """
+
+    OWNER_PREFIX = WEBHOOK_OWNER
 
     class Stopped(models.TextChoices):
         FAILING = "failing", _("No message could be delivered for days")
@@ -80,14 +89,10 @@ class WebhookEndpoint(SigningSecret):
     def __str__(self) -> str:
         return self.description or self.url.partition("?")[0]
 
-    @property
-    def secret_owner(self) -> str:
-        return f"{WEBHOOK_OWNER}{self.pk}"
-
 
 class WebhookEvent(models.Model):
     """Something that happened in a group whose webhooks want to hear of it. Written together with its deliveries in
-    the transaction of what it tells, by `gateway_tell` (migration 0011); a test by webhook_services.
+    the transaction of what it tells, by `gateway_tell` (migration 0011); a test by webhooks/services.py.
 
     `cause` names what happened, so that it is told once. `facts` is what was known then, money in nano-dollars;
     `payload` is made of it before the first delivery and never changes (gateway/webhooks/payloads.py).
